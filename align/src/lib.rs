@@ -1,0 +1,1 @@
+//! Pure kernels over Arrow arrays: clock model, pairing, as-of, energy, lag.

@@ -1,0 +1,64 @@
+//! What a collector is, and what it is given.
+
+mod context;
+mod stop;
+mod ticker;
+
+use std::time::Duration;
+
+use arrow_array::RecordBatch;
+use bl_schemas::Table;
+use bl_store::clock::Anchor;
+
+pub use context::{Context, Reason, SourceState, SourceStatus};
+pub use stop::Stop;
+pub use ticker::Ticker;
+
+/// Something that produces rows, on a thread of its own.
+///
+/// The supervisor calls [`run`](Source::run) and, when it returns [`SourceError::Retry`] or panics, calls it
+/// again after a back-off, without end: one source that fails never stops another.
+pub trait Source: Send {
+    /// What its rows carry in `source`, such as `benchlab.usb` or `host.cpu`; simulated ones begin with `sim.`.
+    fn name(&self) -> String;
+
+    /// Collects until [`Context::stopping`], or until there is nothing more to do.
+    ///
+    /// # Errors
+    /// [`SourceError`] says whether trying again makes sense.
+    fn run(&mut self, context: &Context) -> Result<(), SourceError>;
+
+    /// First and longest wait before [`run`](Source::run) is called again after an error.
+    fn back_off(&self) -> (Duration, Duration) {
+        (Duration::from_millis(500), Duration::from_secs(10))
+    }
+}
+
+/// Why a source ended.
+#[derive(Debug, thiserror::Error)]
+pub enum SourceError {
+    /// It may work later: the device is away, the server does not answer, a read failed.
+    #[error("{0}")]
+    Retry(String),
+    /// It cannot work before a person changes something: not supported, not permitted, misconfigured.
+    #[error("{0}")]
+    Fatal(String),
+}
+
+/// Where rows go: in a recording, the session's writer.
+pub trait Sink: Send + Sync {
+    /// Takes rows in the table's row schema. It never blocks on the disk.
+    ///
+    /// # Errors
+    /// When the rows cannot be kept (the disk has been too slow or full for too long): they are lost, and the
+    /// caller counts them.
+    fn append(&self, table: &'static Table, rows: RecordBatch) -> Result<(), Full>;
+
+    /// The session's anchor, which turns monotonic stamps into `ts`.
+    fn anchor(&self) -> Anchor;
+}
+
+/// The store has no room for more rows now; what was handed over is lost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the store cannot take more rows now: the disk is full or too slow")]
+pub struct Full;

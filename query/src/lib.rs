@@ -1,0 +1,1 @@
+//! The DataFusion session over the store, with the alignment kernels as operators.

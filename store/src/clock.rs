@@ -1,0 +1,107 @@
+//! The timeline of a session.
+//!
+//! Everything is stamped with `CLOCK_MONOTONIC`, which never steps. A session has one fixed [`Anchor`],
+//! UTC minus monotonic as it was at the session's start, so that stamps read as wall time and stay
+//! comparable to the nanosecond whatever the wall clock does afterwards.
+
+use rustix::time::{ClockId, clock_gettime};
+use serde::{Deserialize, Serialize};
+
+/// `CLOCK_MONOTONIC` now, in nanoseconds.
+pub fn monotonic_ns() -> i64 {
+    read(ClockId::Monotonic)
+}
+
+/// `CLOCK_REALTIME` now, in nanoseconds since 1970.
+pub fn realtime_ns() -> i64 {
+    read(ClockId::Realtime)
+}
+
+fn read(clock: ClockId) -> i64 {
+    let t = clock_gettime(clock);
+    t.tv_sec * 1_000_000_000 + t.tv_nsec
+}
+
+/// What ties a session's monotonic stamps to UTC.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Anchor {
+    /// UTC minus `CLOCK_MONOTONIC`, in nanoseconds.
+    pub utc_minus_monotonic_ns: i64,
+    /// Bound of its error, in nanoseconds: half of the shortest time that reading both clocks took.
+    pub err_ns: i64,
+}
+
+impl Anchor {
+    /// Measures the anchor: the tightest of many readings counts.
+    pub fn measure() -> Self {
+        let mut best = ClockReading::take();
+        for _ in 0..200 {
+            let next = ClockReading::take();
+            if next.err_ns < best.err_ns {
+                best = next;
+            }
+        }
+        Self { utc_minus_monotonic_ns: best.realtime_ns - best.monotonic_ns, err_ns: best.err_ns }
+    }
+
+    /// The stamp (`ts`, nanoseconds UTC) of a monotonic instant.
+    pub fn ts(&self, monotonic_ns: i64) -> i64 {
+        monotonic_ns + self.utc_minus_monotonic_ns
+    }
+
+    /// The monotonic instant of a stamp.
+    pub fn monotonic(&self, ts: i64) -> i64 {
+        ts - self.utc_minus_monotonic_ns
+    }
+
+    /// The stamp of now.
+    pub fn now(&self) -> i64 {
+        self.ts(monotonic_ns())
+    }
+}
+
+/// One reading of the host's clocks, a row of table `clock`.
+#[derive(Debug, Clone, Copy)]
+pub struct ClockReading {
+    /// `CLOCK_MONOTONIC`, midway between the reads before and after the others.
+    pub monotonic_ns: i64,
+    /// `CLOCK_MONOTONIC_RAW`.
+    pub monotonic_raw_ns: i64,
+    /// `CLOCK_REALTIME`.
+    pub realtime_ns: i64,
+    /// `CLOCK_BOOTTIME`.
+    pub boottime_ns: i64,
+    /// Half the time between the two reads of `CLOCK_MONOTONIC`.
+    pub err_ns: i64,
+}
+
+impl ClockReading {
+    /// Reads all clocks between two reads of the monotonic one.
+    pub fn take() -> Self {
+        let before = read(ClockId::Monotonic);
+        let realtime_ns = read(ClockId::Realtime);
+        let monotonic_raw_ns = read(ClockId::MonotonicRaw);
+        let boottime_ns = read(ClockId::Boottime);
+        let width = read(ClockId::Monotonic) - before;
+        Self {
+            monotonic_ns: before + width / 2,
+            monotonic_raw_ns,
+            realtime_ns,
+            boottime_ns,
+            err_ns: width / 2 + width % 2,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stamp_of_now_is_the_wall_clock() {
+        let anchor = Anchor::measure();
+        assert!((anchor.now() - realtime_ns()).abs() < 50_000_000);
+        assert!(anchor.err_ns < 1_000_000, "{anchor:?}");
+        assert_eq!(anchor.monotonic(anchor.ts(42)), 42);
+    }
+}
