@@ -10,7 +10,8 @@ use arrow_array::RecordBatch;
 use bl_schemas::Table;
 use bl_store::clock::Anchor;
 
-pub use context::{Context, Reason, SourceState, SourceStatus};
+pub use bl_store::Reason;
+pub use context::{Context, SourceState, SourceStatus};
 pub use stop::Stop;
 pub use ticker::Ticker;
 
