@@ -8,9 +8,10 @@ use std::time::Duration;
 
 use arrow_array::RecordBatch;
 use bl_schemas::Table;
+use bl_store::SessionWriter;
 use bl_store::clock::Anchor;
 
-pub use bl_store::Reason;
+pub use bl_store::{Full, Reason};
 pub use context::{Context, SourceState, SourceStatus};
 pub use stop::Stop;
 pub use ticker::Ticker;
@@ -59,7 +60,12 @@ pub trait Sink: Send + Sync {
     fn anchor(&self) -> Anchor;
 }
 
-/// The store has no room for more rows now; what was handed over is lost.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the store cannot take more rows now: the disk is full or too slow")]
-pub struct Full;
+impl Sink for SessionWriter {
+    fn append(&self, table: &'static Table, rows: RecordBatch) -> Result<(), Full> {
+        SessionWriter::append(self, table, rows)
+    }
+
+    fn anchor(&self) -> Anchor {
+        SessionWriter::anchor(self)
+    }
+}

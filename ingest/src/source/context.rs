@@ -1,6 +1,6 @@
 //! What a source is given to work with.
 
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow_array::RecordBatch;
@@ -30,6 +30,7 @@ pub struct SourceStatus {
     pub name: String,
     rows: AtomicU64,
     lost: AtomicU64,
+    up: AtomicBool,
     last_ns: AtomicI64,
     text: Mutex<(SourceState, String)>,
 }
@@ -41,6 +42,7 @@ impl SourceStatus {
             name,
             rows: AtomicU64::new(0),
             lost: AtomicU64::new(0),
+            up: AtomicBool::new(false),
             last_ns: AtomicI64::new(0),
             text: Mutex::new((SourceState::Starting, String::new())),
         }
@@ -68,6 +70,7 @@ impl SourceStatus {
 
     /// Sets the state.
     pub fn set_state(&self, state: SourceState, text: impl Into<String>) {
+        self.up.store(state == SourceState::Up, Ordering::Relaxed);
         *self.text.lock().unwrap_or_else(PoisonError::into_inner) = (state, text.into());
     }
 }
@@ -132,6 +135,10 @@ impl Context {
             Ok(()) => {
                 self.status.rows.fetch_add(count, Ordering::Relaxed);
                 self.status.last_ns.store(monotonic_ns(), Ordering::Relaxed);
+                if !self.status.up.swap(true, Ordering::Relaxed) {
+                    self.status.set_state(SourceState::Up, "");
+                    self.health(Reason::Up, 1, format!("{} delivers", self.status.name));
+                }
             }
             Err(full) => {
                 self.lost(Reason::StoreFull, count, format!("table {}: {full}", table.name))
