@@ -1,1 +1,3 @@
 //! Pure kernels over Arrow arrays: clock model, pairing, as-of, energy, lag.
+
+pub mod as_of;

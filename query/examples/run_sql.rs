@@ -1,0 +1,2 @@
+//! Runs a SQL file.
+fn main() {}
