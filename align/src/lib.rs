@@ -1,1 +1,4 @@
 //! Pure kernels over Arrow arrays: clock model, pairing, as-of, energy, lag.
+
+pub mod energy;
+pub mod pair;
