@@ -5,6 +5,7 @@ mod error;
 pub mod file;
 pub mod output;
 mod session;
+pub mod tables;
 
 pub use error::QueryError;
 pub use session::{Query, Settings};

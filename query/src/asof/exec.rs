@@ -178,7 +178,8 @@ impl ExecutionPlan for AsOfJoinExec {
         self: Arc<Self>,
         children: Vec<Arc<dyn ExecutionPlan>>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        let recompute = datafusion::physical_plan::execution_plan::ChildrenPropertiesMode::Recompute;
+        let recompute =
+            datafusion::physical_plan::execution_plan::ChildrenPropertiesMode::Recompute;
         self.replace_children(children, ReplaceChildrenOptions::new(recompute))
     }
 
@@ -220,11 +221,6 @@ impl ExecutionPlan for AsOfJoinExec {
 
 impl EmbeddedProjection for AsOfJoinExec {
     fn with_projection(&self, projection: Option<Vec<usize>>) -> Result<Self> {
-        Self::try_new(
-            Arc::clone(&self.left),
-            Arc::clone(&self.right),
-            self.on.clone(),
-            projection,
-        )
+        Self::try_new(Arc::clone(&self.left), Arc::clone(&self.right), self.on.clone(), projection)
     }
 }

@@ -33,12 +33,13 @@ impl ExtensionPlanner for AsOfPlanner {
         let ([left, right], [left_input, right_input]) = (logical_inputs, physical_inputs) else {
             return internal_err!("an as-of join has two inputs");
         };
-        let pair = |(l, r): &(Expr, Expr)| -> Result<(Arc<dyn PhysicalExpr>, Arc<dyn PhysicalExpr>)> {
-            Ok((
-                planner.create_physical_expr(l, left.schema(), session, planning_ctx)?,
-                planner.create_physical_expr(r, right.schema(), session, planning_ctx)?,
-            ))
-        };
+        let pair =
+            |(l, r): &(Expr, Expr)| -> Result<(Arc<dyn PhysicalExpr>, Arc<dyn PhysicalExpr>)> {
+                Ok((
+                    planner.create_physical_expr(l, left.schema(), session, planning_ctx)?,
+                    planner.create_physical_expr(r, right.schema(), session, planning_ctx)?,
+                ))
+            };
         let on = AsOfOn {
             stamps: pair(&node.stamps)?,
             side: node.side,

@@ -175,7 +175,8 @@ impl Merge {
     fn accept_left(&mut self, batch: RecordBatch) -> Result<()> {
         let _timer = self.metrics.elapsed_compute().timer();
         let (ts, valid) = stamps(&self.stamps.0, &batch)?;
-        let keys = self.keys.as_mut().map(|keys| keys.number(&self.key_exprs.0, &batch)).transpose()?;
+        let keys =
+            self.keys.as_mut().map(|keys| keys.number(&self.key_exprs.0, &batch)).transpose()?;
         let batch = batch.project(&self.left_columns)?;
         self.pending = Some(Pending { batch, ts, valid, keys, resolved: 0 });
         Ok(())
@@ -314,9 +315,9 @@ impl Merge {
 /// Row numbers as indices into the batch that begins with `first_row`.
 fn indices(matches: &[u64], first_row: u64) -> UInt32Array {
     let indices = matches.iter().map(|row| row.wrapping_sub(first_row) as u32).collect::<Vec<_>>();
-    let nulls = matches.contains(&UNMATCHED).then(|| {
-        NullBuffer::from_iter(matches.iter().map(|row| *row != UNMATCHED))
-    });
+    let nulls = matches
+        .contains(&UNMATCHED)
+        .then(|| NullBuffer::from_iter(matches.iter().map(|row| *row != UNMATCHED)));
     UInt32Array::new(indices.into(), nulls)
 }
 
