@@ -1,5 +1,7 @@
 //! Collectors, one folder a kind of source, and the supervisor that runs them.
 
+pub mod host;
+pub mod kernel;
 pub mod source;
 
 pub use source::{Context, Source, SourceError};

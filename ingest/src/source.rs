@@ -1,6 +1,7 @@
 //! What a collector is, and what it is given.
 
 mod context;
+mod faults;
 mod stop;
 mod ticker;
 
@@ -11,6 +12,7 @@ use bl_schemas::Table;
 use bl_store::clock::Anchor;
 
 pub use context::{Context, Reason, SourceState, SourceStatus};
+pub use faults::Faults;
 pub use stop::Stop;
 pub use ticker::Ticker;
 
