@@ -16,7 +16,7 @@ use bl_store::Rows;
 use bl_store::clock::Anchor;
 
 use crate::kernel::KernelFileError;
-use crate::source::{Context, Faults, Reason, Source, SourceError, SourceState, Ticker};
+use crate::source::{Context, Faults, Reason, Source, SourceError, SourceState, sample_at};
 
 pub use clock::ClockSource;
 pub use inventory::inventory;
@@ -85,34 +85,15 @@ impl Source for HostSource {
             )));
         }
         context.status().set_state(SourceState::Up, format!("{} Hz", self.hz));
-        let mut faults = Faults::default();
-        let mut ticker = Ticker::new(self.hz);
-        while let Some(missed) = ticker.wait(context.stop()) {
-            if missed > 0 {
-                context.lost(Reason::Late, missed, "samples of the host");
-            }
+        sample_at(context, self.hz, |faults| {
             for reader in &mut readers {
-                if let Err(e) = reader.sample(context.anchor(), &mut faults) {
+                if let Err(e) = reader.sample(context.anchor(), faults) {
                     faults.note(Reason::Down, 1, e.to_string());
                 }
                 context.flush(reader.rows());
             }
-            faults.tell(context);
-        }
-        faults.tell_all(context);
-        Ok(())
-    }
-}
-
-/// The table of that name, empty.
-///
-/// # Panics
-/// When there is no such table: a slip in our own code, found by any test that runs it.
-#[allow(clippy::panic)]
-fn rows_of(table: &str) -> Rows {
-    match bl_schemas::table(table) {
-        Some(table) => Rows::new(table),
-        None => panic!("no table {table}"),
+            Ok(())
+        })
     }
 }
 

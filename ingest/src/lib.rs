@@ -2,6 +2,7 @@
 
 pub mod host;
 pub mod kernel;
+pub mod rapl;
 pub mod source;
 
 pub use source::{Context, Source, SourceError};

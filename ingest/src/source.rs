@@ -2,6 +2,9 @@
 
 mod context;
 mod faults;
+#[cfg(test)]
+pub(crate) mod kept;
+mod sampling;
 mod stop;
 mod ticker;
 
@@ -13,6 +16,8 @@ use bl_store::clock::Anchor;
 
 pub use context::{Context, Reason, SourceState, SourceStatus};
 pub use faults::Faults;
+pub(crate) use sampling::rows_of;
+pub use sampling::sample_at;
 pub use stop::Stop;
 pub use ticker::Ticker;
 

@@ -2,8 +2,7 @@
 
 use bl_store::clock::ClockReading;
 
-use super::rows_of;
-use crate::source::{Context, Source, SourceError, SourceState, Ticker};
+use crate::source::{Context, Source, SourceError, SourceState, Ticker, rows_of};
 
 const NAME: &str = "host.clock";
 

@@ -8,9 +8,9 @@ use bl_store::{ColumnIndex, Rows};
 use super::counters::{gained, stored};
 use super::devices::Devices;
 use super::frequency::Frequencies;
-use super::{NAME, Reader, rows_of};
+use super::{NAME, Reader};
 use crate::kernel::{KernelFile, KernelFileError, fields, lines, number};
-use crate::source::{Faults, Reason};
+use crate::source::{Faults, Reason, rows_of};
 
 /// Modes in the order of a line. `guest` and `guest_nice`, which follow, are part of `user` and `nice` already
 /// (proc_stat(5)), so that adding them would count them twice.

@@ -7,9 +7,9 @@ use bl_store::{ColumnIndex, Rows};
 
 use super::counters::{gained, per_second, stored};
 use super::devices::Devices;
-use super::{NAME, Reader, rows_of};
+use super::{NAME, Reader};
 use crate::kernel::{KernelFile, KernelFileError, fields, lines, number};
-use crate::source::{Faults, Reason};
+use crate::source::{Faults, Reason, rows_of};
 
 /// A sector of this file is 512 bytes, whatever the device's own are (Linux Documentation/admin-guide/iostats.rst).
 const SECTOR_BYTES: u64 = 512;

@@ -6,9 +6,9 @@ use bl_store::clock::Anchor;
 use bl_store::{ColumnIndex, Rows};
 
 use super::counters::stored;
-use super::{NAME, Reader, rows_of};
+use super::{NAME, Reader};
 use crate::kernel::{KernelFile, KernelFileError, fields, lines, number};
-use crate::source::Faults;
+use crate::source::{Faults, rows_of};
 
 /// The lines that are kept, by their column.
 const KINDS: [(&str, &[u8]); 9] = [

@@ -7,9 +7,9 @@ use bl_store::{ColumnIndex, Rows};
 
 use super::counters::{gained, per_second, stored};
 use super::devices::Devices;
-use super::{NAME, Reader, rows_of};
+use super::{NAME, Reader};
 use crate::kernel::{KernelFile, KernelFileError, fields, lines, number};
-use crate::source::{Faults, Reason};
+use crate::source::{Faults, Reason, rows_of};
 
 /// The counters that are kept: column, and place among the numbers of a line. Sixteen numbers follow the name,
 /// eight for each way, as the file's own head says.

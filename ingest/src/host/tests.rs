@@ -1,113 +1,9 @@
-use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
-
 use arrow_array::cast::AsArray;
-use arrow_array::types::{Float32Type, Float64Type, Int64Type};
+use arrow_array::types::TimestampNanosecondType;
 use arrow_array::{Array, RecordBatch};
-use bl_schemas::Table;
 
 use super::*;
-use crate::source::{Sink, SourceStatus, Stop};
-
-fn fixture(name: &str) -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/host").join(name)
-}
-
-/// Keeps what it is given.
-struct Kept {
-    anchor: Anchor,
-    batches: Mutex<Vec<(String, RecordBatch)>>,
-}
-
-impl Sink for Kept {
-    fn append(&self, table: &'static Table, rows: RecordBatch) -> Result<(), crate::source::Full> {
-        self.batches.lock().unwrap().push((table.name.clone(), rows));
-        Ok(())
-    }
-
-    fn anchor(&self) -> Anchor {
-        self.anchor
-    }
-}
-
-fn kept() -> (Arc<Kept>, Context) {
-    let anchor = Anchor { utc_minus_monotonic_ns: 1_000, err_ns: 0 };
-    let kept = Arc::new(Kept { anchor, batches: Mutex::default() });
-    let status = Arc::new(SourceStatus::new(NAME.to_owned()));
-    let context = Context::new(kept.clone(), Stop::new().unwrap(), status);
-    (kept, context)
-}
-
-impl Kept {
-    fn of(&self, table: &str) -> Vec<RecordBatch> {
-        let batches = self.batches.lock().unwrap();
-        batches.iter().filter(|(name, _)| name == table).map(|(_, b)| b.clone()).collect()
-    }
-
-    /// Reasons, counts and details in `health`.
-    fn health(&self) -> Vec<(String, i64, String)> {
-        let rows = |b: RecordBatch| {
-            let (reason, detail) = (strings(&b, "reason"), strings(&b, "detail"));
-            let count = b["count"].as_primitive::<Int64Type>().clone();
-            (0..b.num_rows())
-                .map(move |i| (reason[i].clone(), count.value(i), detail[i].clone()))
-                .collect::<Vec<_>>()
-        };
-        self.of("health").into_iter().flat_map(rows).collect()
-    }
-}
-
-fn strings(batch: &RecordBatch, column: &str) -> Vec<String> {
-    let column = batch[column].as_string::<i32>();
-    (0..column.len()).map(|i| column.value(i).to_owned()).collect()
-}
-
-/// The row whose `key` column says `value`, of that one batch.
-fn row(batch: &RecordBatch, key: &str, value: &str) -> RecordBatch {
-    let at = strings(batch, key).iter().position(|v| v == value);
-    batch.slice(at.unwrap_or_else(|| panic!("no {key} {value}")), 1)
-}
-
-fn float(row: &RecordBatch, column: &str) -> Option<f64> {
-    let column = &row[column];
-    match column.as_primitive_opt::<Float64Type>() {
-        Some(c) => c.is_valid(0).then(|| c.value(0)),
-        None => {
-            let c = column.as_primitive::<Float32Type>();
-            c.is_valid(0).then(|| c.value(0).into())
-        }
-    }
-}
-
-fn int(row: &RecordBatch, column: &str) -> Option<i64> {
-    let column = row[column].as_primitive::<Int64Type>();
-    column.is_valid(0).then(|| column.value(0))
-}
-
-/// A copy of a fixture whose files can be rewritten under the feet of a reader that has them open.
-fn changeable(name: &str) -> tempfile::TempDir {
-    fn copy(from: &Path, to: &Path) {
-        std::fs::create_dir_all(to).unwrap();
-        for entry in std::fs::read_dir(from).unwrap() {
-            let (entry, to) = (entry.as_ref().unwrap().path(), to.join(entry.unwrap().file_name()));
-            if entry.is_dir() {
-                copy(&entry, &to);
-            } else {
-                std::fs::write(to, std::fs::read(&entry).unwrap()).unwrap();
-            }
-        }
-    }
-    let dir = tempfile::tempdir().unwrap();
-    copy(&fixture(name), dir.path());
-    dir
-}
-
-fn replace(root: &Path, file: &str, from: &str, to: &str) {
-    let text = std::fs::read_to_string(root.join(file)).unwrap();
-    assert!(text.contains(from), "{file} has no {from:?}");
-    std::fs::write(root.join(file), text.replace(from, to)).unwrap();
-}
+use crate::source::kept::*;
 
 fn sample(reader: &mut dyn Reader, context: &Context) -> RecordBatch {
     let mut faults = Faults::default();
@@ -119,7 +15,7 @@ fn sample(reader: &mut dyn Reader, context: &Context) -> RecordBatch {
 #[test]
 fn processors_of_a_big_machine() {
     let (kept, context) = kept();
-    let root = changeable("workstation");
+    let root = changeable("host/workstation");
     let mut cpu = cpu::Cpu::open(root.path()).unwrap();
     let first = sample(&mut *cpu, &context);
     assert_eq!(first.num_rows(), 33);
@@ -151,7 +47,7 @@ fn processors_of_a_big_machine() {
 #[test]
 fn processors_of_an_odd_machine() {
     let (kept, context) = kept();
-    let mut cpu = cpu::Cpu::open(&fixture("odd")).unwrap();
+    let mut cpu = cpu::Cpu::open(&fixture("host/odd")).unwrap();
     let batch = sample(&mut *cpu, &context);
     assert_eq!(strings(&batch, "cpu"), ["all", "0", "2"]);
     assert_eq!(batch["steal_ticks"].null_count(), 3);
@@ -166,13 +62,13 @@ fn processors_of_an_odd_machine() {
 #[test]
 fn memory_of_both() {
     let (_, context) = kept();
-    let mut memory = memory::Memory::open(&fixture("workstation")).unwrap();
+    let mut memory = memory::Memory::open(&fixture("host/workstation")).unwrap();
     let batch = sample(&mut *memory, &context);
     assert_eq!(int(&batch, "total_bytes"), Some(65_634_012 * 1024));
     assert_eq!(int(&batch, "swap_free_bytes"), Some(8_388_604 * 1024));
     let used = float(&batch, "used_pct").unwrap();
     assert!((used - 20.0).abs() < 1e-3, "{used}");
-    let mut memory = memory::Memory::open(&fixture("odd")).unwrap();
+    let mut memory = memory::Memory::open(&fixture("host/odd")).unwrap();
     let batch = sample(&mut *memory, &context);
     assert_eq!(int(&batch, "total_bytes"), Some(1_024_000));
     for missing in ["available_bytes", "cached_bytes", "swap_total_bytes", "used_pct"] {
@@ -183,7 +79,7 @@ fn memory_of_both() {
 #[test]
 fn interfaces_come_go_and_start_again() {
     let (kept, context) = kept();
-    let root = changeable("workstation");
+    let root = changeable("host/workstation");
     let mut net = net::Net::open(root.path()).unwrap();
     let first = sample(&mut *net, &context);
     assert_eq!(strings(&first, "interface"), ["lo", "enp5s0", "wlp6s0"]);
@@ -197,9 +93,7 @@ fn interfaces_come_go_and_start_again() {
     replace(root.path(), "proc/net/dev", "wlp6s0", "usb0");
     let second = sample(&mut *net, &context);
     let elapsed_ns = {
-        let ts = |b: &RecordBatch| {
-            b["ts"].as_primitive::<arrow_array::types::TimestampNanosecondType>().value(0)
-        };
+        let ts = |b: &RecordBatch| b["ts"].as_primitive::<TimestampNanosecondType>().value(0);
         ts(&second) - ts(&first)
     };
     let wired = row(&second, "interface", "enp5s0");
@@ -223,7 +117,7 @@ fn interfaces_come_go_and_start_again() {
 #[test]
 fn odd_interfaces() {
     let (kept, context) = kept();
-    let mut net = net::Net::open(&fixture("odd")).unwrap();
+    let mut net = net::Net::open(&fixture("host/odd")).unwrap();
     let batch = sample(&mut *net, &context);
     assert_eq!(strings(&batch, "interface"), ["eth0", "eth0:1", "tun0", "br-0a1b2c3d4e5f"]);
     assert_eq!(int(&row(&batch, "interface", "eth0"), "rx_bytes"), Some(287_690_757));
@@ -236,7 +130,7 @@ fn odd_interfaces() {
 #[test]
 fn disks_without_partitions_loops_and_ram() {
     let (kept, context) = kept();
-    let root = changeable("workstation");
+    let root = changeable("host/workstation");
     let mut disks = disk::Disks::open(root.path()).unwrap();
     let first = sample(&mut *disks, &context);
     assert_eq!(strings(&first, "device"), ["nvme0n1", "sda", "dm-0"]);
@@ -252,7 +146,7 @@ fn disks_without_partitions_loops_and_ram() {
     assert_eq!(strings(&second, "device"), ["nvme0n1", "dm-0"], "sdb is not in /sys/block");
     assert_eq!(kept.health(), [("unplugged".into(), 1, "block device sda".into())]);
 
-    let mut disks = disk::Disks::open(&fixture("odd")).unwrap();
+    let mut disks = disk::Disks::open(&fixture("host/odd")).unwrap();
     let batch = sample(&mut *disks, &context);
     assert_eq!(strings(&batch, "device"), ["sda", "sda1", "cciss/c0d0", "loopback"]);
     let sda = row(&batch, "device", "sda");
@@ -261,7 +155,7 @@ fn disks_without_partitions_loops_and_ram() {
 
 #[test]
 fn the_inventory_of_both() {
-    let found = inventory(&fixture("workstation"));
+    let found = inventory(&fixture("host/workstation"));
     assert_eq!(found["hostname"], "bench-01");
     assert_eq!(found["os"], "Debian GNU/Linux 13 (trixie)");
     assert_eq!(found["cpu"]["model"], "AMD Ryzen 9 7950X 16-Core Processor");
@@ -275,33 +169,13 @@ fn the_inventory_of_both() {
     assert_eq!(found["disks"][1]["bytes"], 15_628_053_168u64 * 512);
     assert_eq!(found["disks"][1]["rotational"], true);
 
-    let found = inventory(&fixture("odd"));
+    let found = inventory(&fixture("host/odd"));
     assert_eq!(found["board"]["name"], "Raspberry Pi 4 Model B Rev 1.4");
     assert_eq!(found["memory_bytes"], 1_024_000);
     for unknown in ["hostname", "kernel", "os", "disks"] {
         assert!(found[unknown].is_null(), "{unknown}");
     }
     assert!(found["cpu"]["cores"].is_null() && found["bios"]["date"].is_null());
-}
-
-/// Runs a source until `enough`, at most ten seconds.
-fn run_until(
-    source: &mut dyn Source,
-    kept: &Kept,
-    context: &Context,
-    enough: impl Fn(&Kept) -> bool + Sync,
-) {
-    std::thread::scope(|scope| {
-        let stopper = scope.spawn(|| {
-            let begin = Instant::now();
-            while !enough(kept) && begin.elapsed() < Duration::from_secs(10) {
-                std::thread::sleep(Duration::from_millis(5));
-            }
-            context.stop().stop();
-        });
-        source.run(context).unwrap();
-        stopper.join().unwrap();
-    });
 }
 
 #[test]
@@ -334,7 +208,7 @@ fn a_machine_without_proc_is_told_why() {
 #[test]
 fn one_missing_file_costs_only_its_table() {
     let (kept, context) = kept();
-    let root = changeable("workstation");
+    let root = changeable("host/workstation");
     std::fs::remove_file(root.path().join("proc/diskstats")).unwrap();
     let mut source = HostSource::new(root.path(), 100.0);
     run_until(&mut source, &kept, &context, |kept| kept.of("net").len() >= 2);
@@ -355,7 +229,7 @@ fn the_clocks_are_logged_at_start_and_end() {
     assert!(clock.len() >= 2, "{}", clock.len());
     for batch in &clock {
         let [monotonic, boottime] = ["monotonic_ns", "boottime_ns"].map(|c| int(batch, c).unwrap());
-        let ts = batch["ts"].as_primitive::<arrow_array::types::TimestampNanosecondType>().value(0);
+        let ts = batch["ts"].as_primitive::<TimestampNanosecondType>().value(0);
         assert_eq!(ts, monotonic + 1_000);
         let err = int(batch, "err_ns").unwrap();
         assert!(err >= 0 && boottime - monotonic >= -2 * err, "{batch:?}");

@@ -75,6 +75,12 @@ impl KernelFile {
         &self.path
     }
 
+    /// The error of a file whose text is not what it has to be.
+    pub fn malformed(&self) -> KernelFileError {
+        let cause = std::io::Error::new(ErrorKind::InvalidData, "its text makes no sense");
+        KernelFileError { path: self.path.clone(), cause }
+    }
+
     /// Reads the whole file from its beginning. A list such as `/proc/net/dev` comes a page a read(2), so the
     /// end is where nothing more comes.
     ///
