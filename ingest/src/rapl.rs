@@ -1,6 +1,5 @@
 //! Energy counters of the processor (RAPL).
 
-mod meter;
 mod perf;
 mod powercap;
 
@@ -9,10 +8,10 @@ use std::path::{Path, PathBuf};
 use bl_store::{ColumnIndex, Rows};
 
 use crate::kernel::KernelFileError;
+use crate::meter::Meter;
 use crate::source::{
     Context, Faults, Reason, Source, SourceError, SourceState, rows_of, sample_at,
 };
-use meter::Meter;
 
 const NAME: &str = "host.rapl";
 

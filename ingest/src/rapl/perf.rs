@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 
 use bl_store::clock::monotonic_ns;
 
-use super::meter::Meter;
 use super::{Counter, Domain, Found};
 use crate::kernel::{KernelFile, KernelFileError, number};
+use crate::meter::Meter;
 
 const PMU: &str = "sys/bus/event_source/devices/power";
 

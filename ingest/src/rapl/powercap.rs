@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
-use super::meter::Meter;
 use super::{Counter, Domain, Found};
 use crate::kernel::{KernelFile, KernelFileError, number};
+use crate::meter::Meter;
 
 const CLASS: &str = "sys/class/powercap";
 

@@ -1,12 +1,12 @@
 //! Energy and power out of a counter that wraps.
 
-/// More than any RAPL domain draws. A gain beyond it is no wrap but a reset, and across a gap in which this much
+/// More than any processor or graphics card draws. A gain beyond it is no wrap but a reset, and across a gap in which this much
 /// could have wrapped the counter more than once the energy is not known.
 const MOST_W: f64 = 2_000.0;
 
 /// Adds up what a counter gains.
 #[derive(Debug)]
-pub(super) struct Meter {
+pub(crate) struct Meter {
     joules_per_count: f64,
     /// The counter's greatest value, after which it begins anew; `None` if it never does.
     range: Option<u64>,
@@ -16,20 +16,20 @@ pub(super) struct Meter {
 
 /// What one reading adds.
 #[derive(Debug, PartialEq)]
-pub(super) struct Step {
+pub(crate) struct Step {
     /// Mean power since the last reading; `None` in the first and after a reset.
-    pub(super) power_w: Option<f64>,
+    pub(crate) power_w: Option<f64>,
     /// Whether what happened since the last reading cannot be known.
-    pub(super) reset: bool,
+    pub(crate) reset: bool,
 }
 
 impl Meter {
-    pub(super) fn new(joules_per_count: f64, range: Option<u64>) -> Self {
+    pub(crate) fn new(joules_per_count: f64, range: Option<u64>) -> Self {
         Self { joules_per_count, range, last: None, gained: 0 }
     }
 
     /// Takes the counter as it was at `at_ns`.
-    pub(super) fn advance(&mut self, at_ns: i64, count: u64) -> Step {
+    pub(crate) fn advance(&mut self, at_ns: i64, count: u64) -> Step {
         let Some((then_ns, before)) = self.last.replace((at_ns, count)) else {
             return Step { power_w: None, reset: false };
         };
@@ -46,7 +46,7 @@ impl Meter {
     }
 
     /// Energy since the first reading, without that of gaps told as resets.
-    pub(super) fn joules(&self) -> f64 {
+    pub(crate) fn joules(&self) -> f64 {
         self.gained as f64 * self.joules_per_count
     }
 
