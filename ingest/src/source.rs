@@ -1,6 +1,10 @@
 //! What a collector is, and what it is given.
 
 mod context;
+mod faults;
+#[cfg(test)]
+pub(crate) mod kept;
+mod sampling;
 mod stop;
 mod ticker;
 
@@ -13,6 +17,9 @@ use bl_store::clock::Anchor;
 
 pub use bl_store::{Full, Reason};
 pub use context::{Context, SourceState, SourceStatus};
+pub use faults::Faults;
+pub(crate) use sampling::rows_of;
+pub use sampling::sample_at;
 pub use stop::Stop;
 pub use ticker::Ticker;
 

@@ -1,0 +1,15 @@
+//! Graphics cards: AMD's and Intel's through sysfs, NVIDIA's through NVML.
+
+mod amd;
+mod card;
+mod drm;
+mod intel;
+mod metrics;
+mod nvidia;
+
+pub use card::Choice;
+pub use drm::DrmSource;
+pub use nvidia::NvidiaSource;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,97 @@
+//! AMD's cards: amdgpu's sysfs (Linux Documentation/gpu/amdgpu/thermal.rst).
+
+use std::path::Path;
+
+use super::card::Sample;
+use super::drm::{Card, Vendor};
+use super::metrics::Metrics;
+use crate::kernel::{Attribute, Gone};
+
+/// A card of driver amdgpu.
+///
+/// The attributes are a fixed list: others act when they are read (`pcie_bw` takes a second, for one).
+#[derive(Debug)]
+struct Amd {
+    busy: Attribute,
+    mem_busy: Attribute,
+    vram_used: Attribute,
+    vram_total: Attribute,
+    metrics: Attribute,
+    power: Attribute,
+    /// `average` or `instant`.
+    power_method: &'static str,
+    power_cap: Attribute,
+    edge: Attribute,
+    junction: Attribute,
+    mem_temp: Attribute,
+    core_clock: Attribute,
+    mem_clock: Attribute,
+    fan: Attribute,
+    pwm: Attribute,
+}
+
+pub(super) static VENDOR: Vendor = Vendor {
+    name: "amd",
+    source: "gpu.amd",
+    drivers: &["amdgpu"],
+    open: |root, folder, hwmon| Box::new(Amd::open(root, folder, hwmon)),
+};
+
+impl Amd {
+    fn open(root: &Path, folder: &str, hwmon: Option<&str>) -> Self {
+        let device = |name: &str| Attribute::open(root, &format!("{folder}/device/{name}"));
+        let sensor = |name: &str| match hwmon {
+            Some(hwmon) => Attribute::open(root, &format!("{hwmon}/{name}")),
+            None => Attribute::default(),
+        };
+        // A kernel has one of the two, by what the card's firmware tells.
+        let average = sensor("power1_average");
+        let (power, power_method) = match average.is_there() {
+            true => (average, "average"),
+            false => (sensor("power1_input"), "instant"),
+        };
+        Self {
+            busy: device("gpu_busy_percent"),
+            mem_busy: device("mem_busy_percent"),
+            vram_used: device("mem_info_vram_used"),
+            vram_total: device("mem_info_vram_total"),
+            metrics: device("gpu_metrics"),
+            power,
+            power_method,
+            power_cap: sensor("power1_cap"),
+            // The driver fixes what channels 1 to 3 are (edge, junction, mem), and leaves out those it lacks.
+            edge: sensor("temp1_input"),
+            junction: sensor("temp2_input"),
+            mem_temp: sensor("temp3_input"),
+            core_clock: sensor("freq1_input"),
+            mem_clock: sensor("freq2_input"),
+            fan: sensor("fan1_input"),
+            pwm: sensor("pwm1"),
+        }
+    }
+}
+
+impl Card for Amd {
+    fn read(&mut self) -> Result<Sample, Gone> {
+        let power = self.power.scaled(1e6)?;
+        let metrics = self.metrics.read(Metrics::parse)?.unwrap_or_default();
+        Ok(Sample {
+            util_pct: self.busy.scaled(1.0)?.map(|v| v as f32),
+            mem_util_pct: self.mem_busy.scaled(1.0)?.map(|v| v as f32),
+            mem_used_bytes: self.vram_used.number()?,
+            mem_total_bytes: self.vram_total.number()?,
+            power_w: power.map(|watts| (watts, self.power_method)),
+            power_limit_w: self.power_cap.scaled(1e6)?,
+            energy_j: metrics.energy_j,
+            temp_c: self.edge.scaled(1e3)?.map(|v| v as f32),
+            hotspot_c: self.junction.scaled(1e3)?.map(|v| v as f32),
+            mem_temp_c: self.mem_temp.scaled(1e3)?.map(|v| v as f32),
+            core_mhz: self.core_clock.scaled(1e6)?.map(|v| v as f32),
+            mem_mhz: self.mem_clock.scaled(1e6)?.map(|v| v as f32),
+            fan_pct: self.pwm.scaled(2.55)?.map(|v| v as f32),
+            fan_rpm: self.fan.number()?.and_then(|v| v.try_into().ok()),
+            throttle: metrics.throttle,
+            ..Sample::default()
+        })
+    }
+}

@@ -1,0 +1,252 @@
+use arrow_array::cast::AsArray;
+use arrow_array::types::TimestampNanosecondType;
+use arrow_array::{Array, RecordBatch};
+
+use super::*;
+use crate::source::kept::*;
+
+fn sample(reader: &mut dyn Reader, context: &Context) -> RecordBatch {
+    let mut faults = Faults::default();
+    reader.sample(context.anchor(), &mut faults).unwrap();
+    faults.tell_all(context);
+    reader.rows().finish()
+}
+
+#[test]
+fn processors_of_a_big_machine() {
+    let (kept, context) = kept();
+    let root = changeable("host/workstation");
+    let mut cpu = cpu::Cpu::open(root.path()).unwrap();
+    let first = sample(&mut *cpu, &context);
+    assert_eq!(first.num_rows(), 33);
+    assert_eq!(first["busy_pct"].null_count(), 33);
+    assert_eq!(float(&row(&first, "cpu", "31"), "freq_mhz"), Some(3710.0));
+    assert_eq!(float(&row(&first, "cpu", "all"), "freq_mhz"), Some(3555.0));
+    assert_eq!(int(&row(&first, "cpu", "2"), "user_ticks"), Some(20074));
+
+    replace(root.path(), "proc/stat", "cpu2 20074 12 8022 899904", "cpu2 20077 12 8023 899910");
+    replace(root.path(), "proc/stat", "cpu3 20111", "cpu3 111");
+    replace(root.path(), "proc/stat", "cpu5 ", "cpu77 ");
+    let second = sample(&mut *cpu, &context);
+    let two = row(&second, "cpu", "2");
+    assert_eq!([float(&two, "busy_pct"), float(&two, "idle_pct")], [Some(40.0), Some(60.0)]);
+    assert_eq!(float(&row(&second, "cpu", "3"), "busy_pct"), None);
+    assert_eq!(int(&row(&second, "cpu", "3"), "user_ticks"), Some(111));
+    assert_eq!(float(&row(&second, "cpu", "4"), "busy_pct"), None, "no tick passed");
+    let new = row(&second, "cpu", "77");
+    assert_eq!([float(&new, "busy_pct"), float(&new, "freq_mhz")], [None, None]);
+    assert_eq!(
+        kept.health(),
+        [
+            ("counter_reset".into(), 1, "processor 3".into()),
+            ("unplugged".into(), 1, "processor 5 went offline".into()),
+        ]
+    );
+}
+
+#[test]
+fn processors_of_an_odd_machine() {
+    let (kept, context) = kept();
+    let mut cpu = cpu::Cpu::open(&fixture("host/odd")).unwrap();
+    let batch = sample(&mut *cpu, &context);
+    assert_eq!(strings(&batch, "cpu"), ["all", "0", "2"]);
+    assert_eq!(batch["steal_ticks"].null_count(), 3);
+    assert_eq!(int(&row(&batch, "cpu", "2"), "iowait_ticks"), Some(3));
+    assert_eq!(float(&row(&batch, "cpu", "0"), "freq_mhz"), Some(1200.5));
+    assert_eq!(float(&row(&batch, "cpu", "2"), "freq_mhz"), None);
+    assert_eq!(kept.health(), [("malformed".into(), 2, "a line of /proc/stat".into())]);
+    let again = sample(&mut *cpu, &context);
+    assert_eq!(again["freq_mhz"].null_count(), 3, "cpuinfo is read once a second only");
+}
+
+#[test]
+fn memory_of_both() {
+    let (_, context) = kept();
+    let mut memory = memory::Memory::open(&fixture("host/workstation")).unwrap();
+    let batch = sample(&mut *memory, &context);
+    assert_eq!(int(&batch, "total_bytes"), Some(65_634_012 * 1024));
+    assert_eq!(int(&batch, "swap_free_bytes"), Some(8_388_604 * 1024));
+    let used = float(&batch, "used_pct").unwrap();
+    assert!((used - 20.0).abs() < 1e-3, "{used}");
+    let mut memory = memory::Memory::open(&fixture("host/odd")).unwrap();
+    let batch = sample(&mut *memory, &context);
+    assert_eq!(int(&batch, "total_bytes"), Some(1_024_000));
+    for missing in ["available_bytes", "cached_bytes", "swap_total_bytes", "used_pct"] {
+        assert_eq!(batch[missing].null_count(), 1, "{missing}");
+    }
+}
+
+#[test]
+fn interfaces_come_go_and_start_again() {
+    let (kept, context) = kept();
+    let root = changeable("host/workstation");
+    let mut net = net::Net::open(root.path()).unwrap();
+    let first = sample(&mut *net, &context);
+    assert_eq!(strings(&first, "interface"), ["lo", "enp5s0", "wlp6s0"]);
+    assert_eq!(first["rx_bytes_per_s"].null_count(), 3);
+    let wired = row(&first, "interface", "enp5s0");
+    let counters = ["rx_bytes", "rx_errors", "rx_dropped", "tx_packets", "tx_dropped"];
+    assert_eq!(counters.map(|c| int(&wired, c)), [98_765_432_100, 1, 23, 41_234_567, 3].map(Some));
+
+    replace(root.path(), "proc/net/dev", "98765432100", "98765532100");
+    replace(root.path(), "proc/net/dev", "lo: 1234567 ", "lo: 7 ");
+    replace(root.path(), "proc/net/dev", "wlp6s0", "usb0");
+    let second = sample(&mut *net, &context);
+    let elapsed_ns = {
+        let ts = |b: &RecordBatch| b["ts"].as_primitive::<TimestampNanosecondType>().value(0);
+        ts(&second) - ts(&first)
+    };
+    let wired = row(&second, "interface", "enp5s0");
+    assert_eq!(float(&wired, "rx_bytes_per_s"), Some(100_000.0 * 1e9 / elapsed_ns as f64));
+    assert_eq!(float(&wired, "tx_bytes_per_s"), Some(0.0));
+    let reset = row(&second, "interface", "lo");
+    assert_eq!(
+        [float(&reset, "rx_bytes_per_s"), float(&reset, "tx_bytes_per_s")],
+        [None, Some(0.0)]
+    );
+    assert_eq!(float(&row(&second, "interface", "usb0"), "rx_bytes_per_s"), None);
+    assert_eq!(
+        kept.health(),
+        [
+            ("counter_reset".into(), 1, "interface lo".into()),
+            ("unplugged".into(), 1, "interface wlp6s0".into()),
+        ]
+    );
+}
+
+#[test]
+fn odd_interfaces() {
+    let (kept, context) = kept();
+    let mut net = net::Net::open(&fixture("host/odd")).unwrap();
+    let batch = sample(&mut *net, &context);
+    assert_eq!(strings(&batch, "interface"), ["eth0", "eth0:1", "tun0", "br-0a1b2c3d4e5f"]);
+    assert_eq!(int(&row(&batch, "interface", "eth0"), "rx_bytes"), Some(287_690_757));
+    assert_eq!(int(&row(&batch, "interface", "eth0:1"), "tx_bytes"), Some(200));
+    assert_eq!(int(&row(&batch, "interface", "tun0"), "tx_bytes"), None);
+    assert_eq!(int(&row(&batch, "interface", "br-0a1b2c3d4e5f"), "rx_bytes"), None, "beyond 2^63");
+    assert_eq!(kept.health(), [("malformed".into(), 1, "a line of /proc/net/dev".into())]);
+}
+
+#[test]
+fn disks_without_partitions_loops_and_ram() {
+    let (kept, context) = kept();
+    let root = changeable("host/workstation");
+    let mut disks = disk::Disks::open(root.path()).unwrap();
+    let first = sample(&mut *disks, &context);
+    assert_eq!(strings(&first, "device"), ["nvme0n1", "sda", "dm-0"]);
+    let nvme = row(&first, "device", "nvme0n1");
+    assert_eq!(int(&nvme, "read_bytes"), Some(33_554_432 * 512));
+    assert_eq!(int(&nvme, "write_busy_ms"), Some(198_765));
+    assert_eq!([float(&nvme, "busy_pct"), float(&nvme, "read_ops_per_s")], [None, None]);
+
+    replace(root.path(), "proc/diskstats", " 250000 ", " 250010 ");
+    replace(root.path(), "proc/diskstats", "sda 5000", "sdb 5000");
+    let second = sample(&mut *disks, &context);
+    assert!(float(&row(&second, "device", "nvme0n1"), "busy_pct").unwrap() > 0.0);
+    assert_eq!(strings(&second, "device"), ["nvme0n1", "dm-0"], "sdb is not in /sys/block");
+    assert_eq!(kept.health(), [("unplugged".into(), 1, "block device sda".into())]);
+
+    let mut disks = disk::Disks::open(&fixture("host/odd")).unwrap();
+    let batch = sample(&mut *disks, &context);
+    assert_eq!(strings(&batch, "device"), ["sda", "sda1", "cciss/c0d0", "loopback"]);
+    let sda = row(&batch, "device", "sda");
+    assert_eq!([int(&sda, "read_bytes"), int(&sda, "write_bytes")], [None, Some(81_920)]);
+}
+
+#[test]
+fn the_inventory_of_both() {
+    let found = inventory(&fixture("host/workstation"));
+    assert_eq!(found["hostname"], "bench-01");
+    assert_eq!(found["os"], "Debian GNU/Linux 13 (trixie)");
+    assert_eq!(found["cpu"]["model"], "AMD Ryzen 9 7950X 16-Core Processor");
+    assert_eq!(
+        [&found["cpu"]["logical"], &found["cpu"]["cores"], &found["cpu"]["sockets"]],
+        [32, 16, 1]
+    );
+    assert_eq!(found["board"]["name"], "ROG CROSSHAIR X670E HERO");
+    assert_eq!(found["disks"].as_array().unwrap().len(), 2);
+    assert_eq!(found["disks"][0]["model"], "Samsung SSD 990 PRO 2TB");
+    assert_eq!(found["disks"][1]["bytes"], 15_628_053_168u64 * 512);
+    assert_eq!(found["disks"][1]["rotational"], true);
+
+    let found = inventory(&fixture("host/odd"));
+    assert_eq!(found["board"]["name"], "Raspberry Pi 4 Model B Rev 1.4");
+    assert_eq!(found["memory_bytes"], 1_024_000);
+    for unknown in ["hostname", "kernel", "os", "disks"] {
+        assert!(found[unknown].is_null(), "{unknown}");
+    }
+    assert!(found["cpu"]["cores"].is_null() && found["bios"]["date"].is_null());
+}
+
+#[test]
+fn this_machine_is_sampled_until_stopped() {
+    let (kept, context) = kept();
+    let mut source = HostSource::new("/", 50.0);
+    run_until(&mut source, &kept, &context, |kept| kept.of("disk").len() >= 3);
+    for table in ["cpu", "memory", "net"] {
+        assert!(kept.of(table).len() >= 3, "{table}");
+    }
+    let cpu = &kept.of("cpu")[0];
+    assert_eq!(strings(cpu, "cpu")[..2], ["all", "0"]);
+    assert!(strings(cpu, "source").iter().all(|s| s == "host.proc"));
+    assert_eq!(context.status().state().0, SourceState::Up);
+}
+
+#[test]
+fn a_machine_without_proc_is_told_why() {
+    let (kept, context) = kept();
+    let empty = tempfile::tempdir().unwrap();
+    let error = HostSource::new(empty.path(), 10.0).run(&context).unwrap_err();
+    assert!(
+        matches!(&error, SourceError::Fatal(text) if text.ends_with("is procfs mounted there?"))
+    );
+    let health = kept.health();
+    assert_eq!(health.len(), 4);
+    assert!(health.iter().all(|(reason, ..)| reason == "unsupported"), "{health:?}");
+}
+
+#[test]
+fn one_missing_file_costs_only_its_table() {
+    let (kept, context) = kept();
+    let root = changeable("host/workstation");
+    std::fs::remove_file(root.path().join("proc/diskstats")).unwrap();
+    let mut source = HostSource::new(root.path(), 100.0);
+    run_until(&mut source, &kept, &context, |kept| kept.of("net").len() >= 2);
+    assert!(kept.of("disk").is_empty());
+    assert_eq!(kept.of("cpu").len(), kept.of("net").len());
+    let health = kept.health();
+    let told = health.iter().filter(|(reason, ..)| reason == "unsupported").collect::<Vec<_>>();
+    assert_eq!(told.len(), 1);
+    assert!(told[0].2.contains("proc/diskstats"), "{told:?}");
+}
+
+#[test]
+fn the_clocks_are_logged_at_start_and_end() {
+    let (kept, context) = kept();
+    let mut source = ClockSource::new();
+    run_until(&mut source, &kept, &context, |kept| !kept.of("clock").is_empty());
+    let clock = kept.of("clock");
+    assert!(clock.len() >= 2, "{}", clock.len());
+    for batch in &clock {
+        let [monotonic, boottime] = ["monotonic_ns", "boottime_ns"].map(|c| int(batch, c).unwrap());
+        let ts = batch["ts"].as_primitive::<TimestampNanosecondType>().value(0);
+        assert_eq!(ts, monotonic + 1_000);
+        let err = int(batch, "err_ns").unwrap();
+        assert!(err >= 0 && boottime - monotonic >= -2 * err, "{batch:?}");
+        assert_eq!(batch["rtt_min_ns"].null_count(), 1);
+    }
+    assert!(kept.health().is_empty());
+}
+
+#[test]
+fn faults_are_told_at_once_and_then_counted() {
+    let (kept, context) = kept();
+    let mut faults = Faults::default();
+    for _ in 0..5 {
+        faults.note(Reason::Malformed, 2, "x");
+        faults.tell(&context);
+    }
+    assert_eq!(kept.health(), [("malformed".into(), 2, "x".into())]);
+    faults.tell_all(&context);
+    assert_eq!(kept.health()[1..], [("malformed".into(), 8, "x".into())]);
+}

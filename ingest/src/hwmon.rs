@@ -1,0 +1,168 @@
+//! Sensors of the kernel's hwmon class.
+
+mod chip;
+
+use std::path::{Path, PathBuf};
+
+use bl_store::clock::monotonic_ns;
+use bl_store::{ColumnIndex, Rows};
+
+use crate::source::{
+    Context, Faults, Reason, Source, SourceError, SourceState, rows_of, sample_at,
+};
+use chip::Chip;
+
+const NAME: &str = "host.hwmon";
+const CLASS: &str = "sys/class/hwmon";
+
+/// Chips that are left out: those of graphics cards are in table `gpu`, and reading them here would wake a card
+/// that sleeps; `drivetemp` may keep a disk from spinning down (Linux Documentation/hwmon/drivetemp.rst).
+const LEFT_OUT: [&str; 4] = ["amdgpu", "i915", "xe", "drivetemp"];
+
+/// A chip that answers slowly is read less often, so that it takes at most a tenth of the time.
+const REST_FOR_EACH_NS: i64 = 9;
+
+/// How often chips that came or went are looked for.
+const SEARCH_NS: i64 = 10_000_000_000;
+
+/// Samples table `hwmon`: every sensor of every chip of the kernel's hwmon class, but for graphics cards and disks.
+///
+/// A sensor whose driver reports a fault (an unplugged diode), or does not answer, is null in that sample.
+#[derive(Debug)]
+pub struct HwmonSource {
+    root: PathBuf,
+    hz: f64,
+}
+
+impl HwmonSource {
+    /// Samples `hz` times a second what lies under `root` (`/`, but for tests).
+    pub fn new(root: impl Into<PathBuf>, hz: f64) -> Self {
+        Self { root: root.into(), hz }
+    }
+}
+
+impl Source for HwmonSource {
+    fn name(&self) -> String {
+        NAME.to_owned()
+    }
+
+    fn run(&mut self, context: &Context) -> Result<(), SourceError> {
+        let mut chips = Chips::default();
+        let mut table = Table::new();
+        chips.search(&self.root, |_, _| {});
+        if chips.0.is_empty() {
+            return Err(SourceError::Fatal(
+                "this machine shows no hwmon sensors (virtual machines have none; else load their \
+                 drivers, which sensors-detect of lm-sensors finds)"
+                    .to_owned(),
+            ));
+        }
+        let sensors: usize = chips.0.iter().map(|c| c.chip.sensors.len()).sum();
+        context.status().set_state(
+            SourceState::Up,
+            format!("{sensors} sensors of {} chips at {} Hz", chips.0.len(), self.hz),
+        );
+        let mut search_ns = monotonic_ns() + SEARCH_NS;
+        sample_at(context, self.hz, |faults| {
+            if monotonic_ns() >= search_ns {
+                search_ns = monotonic_ns() + SEARCH_NS;
+                chips.search(&self.root, |reason, name| faults.note(reason, 1, name));
+            }
+            for watched in &mut chips.0 {
+                watched.sample(&mut table, context, faults);
+            }
+            context.flush(&mut table.rows);
+            Ok(())
+        })
+    }
+}
+
+/// The chips that are sampled, by the folder of each (`hwmon3`).
+#[derive(Default)]
+struct Chips(Vec<Watched>);
+
+struct Watched {
+    folder: String,
+    chip: Chip,
+    /// Not to be read before.
+    rests_until_ns: i64,
+    /// Whether its device has gone, so that its files are of no use even if it returns.
+    gone: bool,
+}
+
+impl Chips {
+    /// Opens chips that came, and drops those that went.
+    fn search(&mut self, root: &Path, mut tell: impl FnMut(Reason, &str)) {
+        let entries = std::fs::read_dir(root.join(CLASS)).into_iter().flatten().flatten();
+        let mut folders: Vec<_> =
+            entries.filter_map(|entry| entry.file_name().into_string().ok()).collect();
+        folders.sort();
+        self.0.retain(|watched| {
+            let name = chip::name(root, &watched.folder);
+            let stays = !watched.gone && name.as_deref() == Some(watched.chip.name.as_str());
+            if !stays {
+                tell(Reason::Unplugged, &format!("chip {}", watched.chip.name));
+            }
+            stays
+        });
+        for folder in folders {
+            if self.0.iter().any(|watched| watched.folder == folder) {
+                continue;
+            }
+            if let Some(chip) = Chip::open(root, &folder) {
+                tell(Reason::Up, &format!("chip {}", chip.name));
+                self.0.push(Watched { folder, chip, rests_until_ns: 0, gone: false });
+            }
+        }
+    }
+}
+
+impl Watched {
+    fn sample(&mut self, table: &mut Table, context: &Context, faults: &mut Faults) {
+        let from_ns = monotonic_ns();
+        if from_ns < self.rests_until_ns {
+            let text = format!("chip {} answers slowly and is read less often", self.chip.name);
+            return faults.note(Reason::Late, 1, text);
+        }
+        for sensor in &mut self.chip.sensors {
+            let reading = sensor.read();
+            if let Some(e) = reading.error {
+                self.gone |= e.is_absent();
+                faults.note(Reason::Down, 1, e.to_string());
+            }
+            table.add(context.anchor().ts(reading.at_ns), &self.chip.name, sensor, reading.value);
+        }
+        let to_ns = monotonic_ns();
+        self.rests_until_ns = to_ns + REST_FOR_EACH_NS * (to_ns - from_ns);
+    }
+}
+
+struct Table {
+    rows: Rows,
+    chip: ColumnIndex,
+    sensor: ColumnIndex,
+    label: ColumnIndex,
+    unit: ColumnIndex,
+    value: ColumnIndex,
+}
+
+impl Table {
+    fn new() -> Self {
+        let rows = rows_of("hwmon");
+        let [chip, sensor, label, unit, value] =
+            ["chip", "sensor", "label", "unit", "value"].map(|name| rows.column(name));
+        Self { rows, chip, sensor, label, unit, value }
+    }
+
+    fn add(&mut self, ts: i64, chip: &str, sensor: &chip::Sensor, value: Option<f64>) {
+        self.rows.begin(ts, NAME);
+        self.rows.str(self.chip, chip);
+        self.rows.str(self.sensor, sensor.name.as_str());
+        self.rows.str(self.label, sensor.label.as_deref());
+        self.rows.str(self.unit, sensor.unit);
+        self.rows.f64(self.value, value);
+    }
+}
+
+#[cfg(test)]
+mod tests;

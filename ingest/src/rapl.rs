@@ -1,0 +1,163 @@
+//! Energy counters of the processor (RAPL).
+
+mod perf;
+mod powercap;
+
+use std::path::{Path, PathBuf};
+
+use bl_store::{ColumnIndex, Rows};
+
+use crate::kernel::KernelFileError;
+use crate::meter::Meter;
+use crate::source::{
+    Context, Faults, Reason, Source, SourceError, SourceState, rows_of, sample_at,
+};
+
+const NAME: &str = "host.rapl";
+
+/// The rule that lets a group read the counters, which the kernel shows to root alone since 5.10.
+const UDEV_RULE: &str = "SUBSYSTEM==\"powercap\", ACTION==\"add|change\", \
+    RUN+=\"/bin/sh -c 'chgrp benchlab /sys%p/energy_uj; chmod g+r /sys%p/energy_uj'\"";
+
+/// Samples table `rapl`: the energy of each RAPL domain, from powercap, or where that is not readable from the
+/// energy events of perf.
+#[derive(Debug)]
+pub struct RaplSource {
+    root: PathBuf,
+    hz: f64,
+}
+
+impl RaplSource {
+    /// Samples `hz` times a second what lies under `root` (`/`, but for tests).
+    pub fn new(root: impl Into<PathBuf>, hz: f64) -> Self {
+        Self { root: root.into(), hz }
+    }
+}
+
+/// One energy counter.
+struct Domain {
+    /// Such as `package-0` or `package-0/core`.
+    name: String,
+    /// `powercap` or `perf`.
+    method: &'static str,
+    counter: Box<dyn Counter>,
+    meter: Meter,
+}
+
+/// Where a domain's counter is read.
+trait Counter {
+    /// The counter, and the monotonic time it is of.
+    fn read(&mut self) -> Result<(u64, i64), KernelFileError>;
+
+    /// The counter in microjoules, if that is what it counts.
+    fn as_microjoules(&self, count: u64) -> Option<i64>;
+}
+
+/// Finds the domains that can be read: all of powercap, else all of perf.
+///
+/// # Errors
+/// [`SourceError::Fatal`] when there are none, with the way to mend it; a refused permission is in `health` too.
+fn open(root: &Path, context: &Context) -> Result<Vec<Domain>, SourceError> {
+    let mut powercap = powercap::open(root);
+    if !powercap.domains.is_empty() {
+        tell(&powercap.failed, context);
+        return Ok(powercap.domains);
+    }
+    let perf = perf::open(root);
+    if !perf.domains.is_empty() {
+        return Ok(perf.domains);
+    }
+    powercap.failed.extend(perf.failed);
+    let text = tell(&powercap.failed, context).unwrap_or_else(|| {
+        "this machine shows no RAPL energy counters (virtual machines have none; else try: \
+         modprobe intel_rapl_msr)"
+            .to_owned()
+    });
+    Err(SourceError::Fatal(text))
+}
+
+/// Notes in `health` why counters that are there cannot be read: a refusal before any other reason. Returns the
+/// text, `None` if nothing failed.
+fn tell(failed: &[KernelFileError], context: &Context) -> Option<String> {
+    let (reason, text) = match failed.iter().find(|e| e.is_denied()) {
+        Some(denied) => (
+            Reason::Denied,
+            format!(
+                "{denied}. The kernel shows energy to root only: put this line into \
+                 /etc/udev/rules.d/70-benchlab-rapl.rules and run `udevadm trigger -s powercap`: \
+                 {UDEV_RULE}; or grant CAP_PERFMON, for the energy events of perf"
+            ),
+        ),
+        None => (Reason::Unsupported, failed.first()?.to_string()),
+    };
+    context.health(reason, failed.len() as u64, &text);
+    Some(text)
+}
+
+/// What was found of one way to read RAPL.
+#[derive(Default)]
+struct Found {
+    domains: Vec<Domain>,
+    failed: Vec<KernelFileError>,
+}
+
+impl Source for RaplSource {
+    fn name(&self) -> String {
+        NAME.to_owned()
+    }
+
+    fn run(&mut self, context: &Context) -> Result<(), SourceError> {
+        let mut domains = open(&self.root, context)?;
+        let mut table = Table::new();
+        let method = domains.first().map_or("", |d| d.method);
+        context.status().set_state(
+            SourceState::Up,
+            format!("{} domains of {method} at {} Hz", domains.len(), self.hz),
+        );
+        sample_at(context, self.hz, |faults| {
+            for domain in &mut domains {
+                table.sample(domain, context, faults);
+            }
+            context.flush(&mut table.rows);
+            Ok(())
+        })
+    }
+}
+
+struct Table {
+    rows: Rows,
+    domain: ColumnIndex,
+    method: ColumnIndex,
+    energy_j: ColumnIndex,
+    power_w: ColumnIndex,
+    energy_uj: ColumnIndex,
+}
+
+impl Table {
+    fn new() -> Self {
+        let rows = rows_of("rapl");
+        let [domain, method, energy_j, power_w, energy_uj] =
+            ["domain", "method", "energy_j", "power_w", "energy_uj"].map(|name| rows.column(name));
+        Self { rows, domain, method, energy_j, power_w, energy_uj }
+    }
+
+    fn sample(&mut self, domain: &mut Domain, context: &Context, faults: &mut Faults) {
+        let (count, at_ns) = match domain.counter.read() {
+            Ok(read) => read,
+            Err(e) => return faults.note(Reason::Down, 1, e.to_string()),
+        };
+        let step = domain.meter.advance(at_ns, count);
+        self.rows.begin(context.anchor().ts(at_ns), NAME);
+        self.rows.str(self.domain, domain.name.as_str());
+        self.rows.str(self.method, domain.method);
+        self.rows.f64(self.energy_j, domain.meter.joules());
+        self.rows.f64(self.power_w, step.power_w);
+        self.rows.i64(self.energy_uj, domain.counter.as_microjoules(count));
+        if step.reset {
+            faults.note(Reason::CounterReset, 1, format!("energy of {}", domain.name));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,131 @@
+use arrow_array::Array;
+
+use super::*;
+use crate::source::kept::*;
+
+/// One sample of every domain that is open.
+fn sample(domains: &mut [Domain], context: &Context) -> arrow_array::RecordBatch {
+    let (mut table, mut faults) = (Table::new(), Faults::default());
+    domains.iter_mut().for_each(|domain| table.sample(domain, context, &mut faults));
+    faults.tell_all(context);
+    table.rows.finish()
+}
+
+#[test]
+fn a_server_with_two_packages() {
+    let (kept, context) = kept();
+    let root = changeable("rapl/server");
+    let mut domains = open(root.path(), &context).unwrap();
+    let first = sample(&mut domains, &context);
+    let names = ["package-0", "package-0/dram", "package-1", "package-1/dram"];
+    assert_eq!(strings(&first, "domain"), names);
+    assert_eq!(first["power_w"].null_count(), 4);
+    let package = row(&first, "domain", "package-0");
+    assert_eq!(int(&package, "energy_uj"), Some(123_456_789_012));
+    assert_eq!(float(&package, "energy_j"), Some(0.0));
+
+    let energy = |zone: &str| format!("sys/class/powercap/{zone}/energy_uj");
+    std::thread::sleep(std::time::Duration::from_millis(2));
+    // One gains 100 uJ, one wraps and gains 950, one starts anew.
+    replace(root.path(), &energy("intel-rapl:0"), "123456789012", "123456789112");
+    replace(root.path(), &energy("intel-rapl:1"), "262143328000", "100");
+    replace(root.path(), &energy("intel-rapl:1:0"), "1876543210", "17");
+    let second = sample(&mut domains, &context);
+    let of = |domain: &str, column: &str| float(&row(&second, "domain", domain), column);
+    assert!(of("package-0", "power_w").is_some_and(|w| w > 0.0));
+    assert_eq!(of("package-0", "energy_j"), Some(100.0 * 1e-6));
+    assert_eq!(of("package-1", "energy_j"), Some(950.0 * 1e-6));
+    assert_eq!(of("package-0/dram", "power_w"), Some(0.0));
+    assert_eq!(of("package-1/dram", "power_w"), None);
+    let told = ("counter_reset".to_owned(), 1, "energy of package-1/dram".to_owned());
+    assert_eq!(kept.health(), [told]);
+
+    std::fs::write(root.path().join(energy("intel-rapl:0")), "what\n").unwrap();
+    assert_eq!(sample(&mut domains, &context).num_rows(), 3);
+    assert!(kept.health()[1].2.ends_with("its text makes no sense"), "{:?}", kept.health());
+}
+
+#[test]
+fn a_laptop_shows_each_counter_once() {
+    let (kept, context) = kept();
+    let mut domains = open(&fixture("rapl/laptop"), &context).unwrap();
+    let batch = sample(&mut domains, &context);
+    assert_eq!(strings(&batch, "domain"), ["package-0", "package-0/core", "psys"]);
+    assert_eq!(strings(&batch, "method"), ["powercap"; 3]);
+    assert!(kept.health().is_empty());
+}
+
+#[test]
+fn a_machine_without_any_is_one_line() {
+    let (kept, context) = kept();
+    let empty = tempfile::tempdir().unwrap();
+    let error = RaplSource::new(empty.path(), 10.0).run(&context).unwrap_err();
+    let text = error.to_string();
+    assert!(matches!(error, SourceError::Fatal(_)) && text.contains("modprobe"), "{text}");
+    assert!(kept.health().is_empty());
+}
+
+/// Root reads whatever it likes, so a refusal is made here from its error.
+#[test]
+fn a_refusal_names_the_rule_that_helps() {
+    let denied = KernelFileError {
+        path: "/sys/class/powercap/intel-rapl:0/energy_uj".into(),
+        cause: std::io::ErrorKind::PermissionDenied.into(),
+    };
+    let absent = KernelFileError { path: "x".into(), cause: std::io::ErrorKind::NotFound.into() };
+    let (kept, context) = kept();
+    let text = tell(&[absent, denied], &context).unwrap();
+    assert!(text.starts_with("cannot read /sys/class/powercap/intel-rapl:0/energy_uj: "), "{text}");
+    assert!(text.contains("udevadm trigger -s powercap") && text.contains("chmod g+r"), "{text}");
+    assert_eq!(kept.health(), [("denied".to_owned(), 2, text)]);
+    assert_eq!(tell(&[], &context), None);
+}
+
+/// The energy events are those of a PMU that no virtual machine has; the kernel's own clock event (software PMU 1,
+/// event 0, in nanoseconds) goes the same way, and counts a joule a second if its unit is called so.
+#[test]
+fn perf_counts_where_powercap_is_missing() {
+    let (kept, context) = kept();
+    let root = changeable("rapl/laptop");
+    std::fs::remove_dir_all(root.path().join("sys/class/powercap")).unwrap();
+    let pmu = "sys/bus/event_source/devices/power";
+    replace(root.path(), &format!("{pmu}/type"), "32", "1");
+    replace(root.path(), &format!("{pmu}/events/energy-pkg"), "0x02", "0x00");
+    replace(
+        root.path(),
+        &format!("{pmu}/events/energy-pkg.scale"),
+        "2.3283064365386962890625e-10",
+        "1e-9",
+    );
+    for event in ["energy-cores", "energy-psys"] {
+        std::fs::remove_file(root.path().join(pmu).join("events").join(event)).unwrap();
+    }
+    let mut domains = match open(root.path(), &context) {
+        Ok(domains) => domains,
+        Err(e) => {
+            // Without the privilege, the refusal is what has to be told.
+            assert!(e.to_string().contains("energy-pkg"), "{e}");
+            return;
+        }
+    };
+    sample(&mut domains, &context);
+    std::thread::sleep(std::time::Duration::from_millis(50));
+    let batch = sample(&mut domains, &context);
+    assert_eq!(strings(&batch, "domain"), ["package-0"]);
+    assert_eq!(strings(&batch, "method"), ["perf"]);
+    let power = float(&batch, "power_w").unwrap();
+    assert!((power - 1.0).abs() < 0.2, "{power}");
+    assert_eq!(batch["energy_uj"].null_count(), 1);
+    assert!(kept.health().is_empty());
+}
+
+#[test]
+fn a_recording_goes_on_at_its_rate() {
+    let (kept, context) = kept();
+    let mut source = RaplSource::new(fixture("rapl/server"), 200.0);
+    run_until(&mut source, &kept, &context, |kept| kept.of("rapl").len() >= 3);
+    let batches = kept.of("rapl");
+    assert!(batches.len() >= 3 && batches.iter().all(|b| b.num_rows() == 4));
+    let (state, text) = context.status().state();
+    assert_eq!((state, text.as_str()), (SourceState::Up, "4 domains of powercap at 200 Hz"));
+}
