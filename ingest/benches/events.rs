@@ -110,9 +110,7 @@ fn send(socket: &Path, events: u64, form: &str) -> Result<()> {
         let stage = if i % 2 == 0 { "ingress" } else { "encoded" };
         let frame = i / 2;
         match form {
-            "plain" => {
-                write!(lines, r#"{{"stage":"{stage}","frame":{frame},"ts_ns":{ts_ns}}}"#)?
-            }
+            "plain" => write!(lines, r#"{{"stage":"{stage}","frame":{frame},"ts_ns":{ts_ns}}}"#)?,
             "keyed" => write!(
                 lines,
                 r#"{{"pipeline":"cam0","stage":"{stage}","frame":{frame},"ts_ns":{ts_ns},"key_ns":{ts_ns},"pts_ns":{ts_ns},"seq":{i}}}"#

@@ -12,6 +12,8 @@ mod listener;
 mod sequence;
 mod server;
 mod simulated;
+#[cfg(test)]
+mod tests;
 
 pub use client::{EventsClient, SendError, send_mark};
 pub use line::MarkKind;

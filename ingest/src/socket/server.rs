@@ -95,9 +95,12 @@ impl Server<'_> {
         let (listener_ready, ready) = self.wait().map_err(|e| {
             SourceError::Retry(format!("{}: cannot poll: {e}", self.listener.path().display()))
         })?;
-        // From the back, so that a connection that goes moves none that is still to be read.
-        for at in ready.into_iter().rev() {
-            self.read(at);
+        let closed: Vec<usize> =
+            ready.into_iter().filter(|at| self.read(*at) == Progress::Closed).collect();
+        // From the back, so that one that goes moves none that has still to go.
+        for at in closed.into_iter().rev() {
+            self.connections.remove(at).report(self.context);
+            self.show();
         }
         if listener_ready {
             self.accept();
@@ -172,10 +175,6 @@ impl Server<'_> {
     /// Reads once from the connection at that place.
     fn read(&mut self, at: usize) -> Progress {
         let progress = self.connections[at].read(&mut self.buffer, &mut self.batches);
-        if progress == Progress::Closed {
-            self.connections.swap_remove(at).report(self.context);
-            self.show();
-        }
         if self.batches.len() >= BATCH_ROWS {
             self.flush();
         } else if self.batches.len() > 0 {
@@ -193,7 +192,7 @@ impl Server<'_> {
     fn drain(&mut self) {
         self.accept();
         let until_ns = monotonic_ns() + DRAIN_NS;
-        for at in (0..self.connections.len()).rev() {
+        for at in 0..self.connections.len() {
             while self.read(at) == Progress::Read && monotonic_ns() < until_ns {}
         }
         for connection in &mut self.connections {
