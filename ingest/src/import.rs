@@ -6,6 +6,7 @@
 mod capframex;
 mod csv;
 mod delivery;
+mod follow;
 mod frames;
 mod jsonl;
 mod lines;
@@ -15,9 +16,10 @@ mod report;
 
 use std::path::{Path, PathBuf};
 
+pub use follow::{FollowMangoHud, follow_mangohud};
 pub use frames::{Frame, FrameLog, FrameLogFormat, FrameRows, import_frames, read_frame_log};
 pub use jsonl::{EstimatedTime, TimeBasis, estimate_time, import_jsonl};
-pub use mangohud::FollowMangoHud;
+
 pub use report::{BadLine, ImportReport, UnknownKey};
 
 /// Why an import ended early.

@@ -5,13 +5,10 @@
 //! `frametime` is whole microseconds in older versions and milliseconds in newer ones; `elapsed` is nanoseconds since
 //! logging began (MangoHud, `src/logging.cpp`). The file's name has the local time, so a log has no instant of its own.
 
-use std::fs::File;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::csv::Header;
-use super::frames::log_name;
 use super::lines::Lines;
 use super::{Frame, ImportError, ImportReport};
 
@@ -37,71 +34,9 @@ pub(super) fn read(file: &Path, report: &mut ImportReport) -> Result<Vec<Frame>,
     Ok(frames)
 }
 
-/// Follows a log that MangoHud is writing.
-#[derive(Debug)]
-pub struct FollowMangoHud {
-    path: PathBuf,
-    file: File,
-    log: Log,
-    number: u64,
-    /// The beginning of a line whose end has not been written yet.
-    carry: Vec<u8>,
-    read_bytes: u64,
-    /// What was bad so far.
-    pub report: ImportReport,
-}
-
-impl FollowMangoHud {
-    /// Opens a log; what is in it already comes first.
-    ///
-    /// # Errors
-    /// When it cannot be opened.
-    pub fn open(path: &Path) -> Result<Self, ImportError> {
-        Ok(Self {
-            path: path.to_path_buf(),
-            file: File::open(path).map_err(|e| ImportError::io(path, e))?,
-            log: Log::new(path),
-            number: 0,
-            carry: Vec::new(),
-            read_bytes: 0,
-            report: ImportReport { files: 1, ..ImportReport::default() },
-        })
-    }
-
-    /// What the log is called in column `log`.
-    pub fn log(&self) -> String {
-        log_name(&self.path)
-    }
-
-    /// The frames that were written since the last call; never waits. Call it every few milliseconds: nothing is
-    /// lost in between.
-    ///
-    /// # Errors
-    /// When the log cannot be read, is none of MangoHud, or has become shorter.
-    pub fn frames(&mut self) -> Result<Vec<Frame>, ImportError> {
-        let io = |e| ImportError::io(&self.path, e);
-        if self.file.metadata().map_err(io)?.len() < self.read_bytes {
-            let what = "the log has become shorter: it is being written anew; follow it again";
-            return Err(ImportError::format(&self.path, self.number, what));
-        }
-        let read = self.file.read_to_end(&mut self.carry).map_err(io)?;
-        self.read_bytes += read as u64;
-        let text = std::mem::take(&mut self.carry);
-        let mut frames = Vec::new();
-        let mut rest = &text[..];
-        while let Some(end) = memchr::memchr(b'\n', rest) {
-            self.number += 1;
-            frames.extend(self.log.line(&rest[..end], self.number, &mut self.report)?);
-            rest = &rest[end + 1..];
-        }
-        self.carry = rest.to_vec();
-        Ok(frames)
-    }
-}
-
 /// A log that is being read, line by line.
 #[derive(Debug)]
-struct Log {
+pub(super) struct Log {
     file: PathBuf,
     application: Option<Arc<str>>,
     columns: Option<Columns>,
@@ -122,7 +57,7 @@ struct Columns {
 }
 
 impl Log {
-    fn new(file: &Path) -> Self {
+    pub fn new(file: &Path) -> Self {
         Self {
             file: file.to_path_buf(),
             application: application(file).map(Arc::from),
@@ -135,7 +70,7 @@ impl Log {
     }
 
     /// Takes the next line; gives the frame that it is.
-    fn line(
+    pub fn line(
         &mut self,
         text: &[u8],
         number: u64,

@@ -221,3 +221,54 @@ fn stamp(ts_ns: Option<i64>, receipt_ns: i64, anchor: Anchor) -> Result<i64, Str
         Some(_) => Err("ts_ns is not CLOCK_MONOTONIC of this host".into()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::os::unix::net::UnixStream;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Bytes of a sender: good lines, bad ones, too long ones, and none.
+    fn lines() -> impl Strategy<Value = Vec<u8>> {
+        let line = prop_oneof![
+            4 => "[a-z]{1,3}".prop_map(|s| format!("{{\"stage\":\"{s}\"}}").into_bytes()),
+            1 => prop::collection::vec(any::<u8>(), 0..9),
+            1 => (MAX_LINE_BYTES - 20..MAX_LINE_BYTES + 5)
+                .prop_map(|n| format!("{{\"stage\":\"{}\"}}", "x".repeat(n)).into_bytes()),
+        ];
+        prop::collection::vec(line, 0..9).prop_map(|lines| lines.join(&b'\n'))
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        #[test]
+        fn however_the_bytes_are_cut_the_lines_are_the_same(
+            bytes in lines(),
+            cuts in prop::collection::vec(1usize..70_000, 1..6),
+        ) {
+            let (here, mut there) = UnixStream::pair().unwrap();
+            let mut connection = Connection::new(here.into(), 1);
+            let mut batches = Batches::new(Anchor { utc_minus_monotonic_ns: 0, err_ns: 0 }).unwrap();
+            let mut buffer = vec![0; MAX_LINE_BYTES + 70_000];
+            let (mut rest, mut cuts) = (&bytes[..], cuts.iter().cycle());
+            while !rest.is_empty() {
+                let (now, later) = rest.split_at(rest.len().min(*cuts.next().unwrap()));
+                there.write_all(now).unwrap();
+                prop_assert_eq!(connection.read(&mut buffer, &mut batches), Progress::Read);
+                rest = later;
+            }
+            drop(there);
+            prop_assert_eq!(connection.read(&mut buffer, &mut batches), Progress::Closed);
+
+            let all = bytes.split(|b| *b == b'\n').filter(|l| !l.iter().all(u8::is_ascii_whitespace));
+            let (good, bad): (Vec<&[u8]>, Vec<&[u8]>) =
+                all.partition(|l| l.len() <= MAX_LINE_BYTES && Line::parse(l).is_ok());
+            prop_assert_eq!(batches.len(), good.len());
+            prop_assert_eq!(connection.malformed, bad.len() as u64);
+        }
+    }
+}

@@ -2,8 +2,9 @@ use std::io::Write;
 use std::path::PathBuf;
 
 use super::*;
-use crate::import::FollowMangoHud;
-use crate::kept::Kept;
+use crate::import::{FollowMangoHud, follow_mangohud};
+use crate::kept::{ANCHOR, Kept};
+use crate::source::Stop;
 
 struct Folder(tempfile::TempDir);
 
@@ -103,13 +104,30 @@ fn a_growing_mangohud_log_is_followed() {
     }
     let (whole, _) = read("game_2025-11-11_14-30-00.csv", NEW_MANGOHUD);
     assert_eq!(frames, whole.frames);
-    assert_eq!(follow.log(), whole.log);
+    assert_eq!(follow.log_name(), whole.log);
     assert_eq!(follow.frames().unwrap(), []);
     file.write_all(b"bad,line\n20,50,5,5,5,5,71000000\n").unwrap();
     assert_eq!(follow.frames().unwrap()[0].at_ns, 70_000_000);
     assert_eq!((follow.report.bad, follow.report.bad_lines[0].line), (1, 6));
     file.set_len(3).unwrap();
     assert!(follow.frames().unwrap_err().to_string().contains("shorter"));
+}
+
+#[test]
+fn followed_frames_become_rows_and_the_newest_is_from_now() {
+    let folder = Folder::new();
+    let path = folder.write("a.csv", NEW_MANGOHUD);
+    let stop = Stop::new().unwrap();
+    stop.stop();
+    let kept = Kept::default();
+    let before = ANCHOR.now();
+    let report = follow_mangohud(&path, None, &kept, &stop).unwrap();
+    assert_eq!((report.rows.get("frames"), report.lines, report.bad), (Some(&2), 5, 0));
+    let stamps = kept.stamps("frames");
+    assert!((before..=ANCHOR.now()).contains(&stamps[1]));
+    assert_eq!(stamps[1] - stamps[0], 20_000_000);
+    follow_mangohud(&path, Some(7), &kept, &stop).unwrap();
+    assert_eq!(kept.stamps("frames")[2..], [7, 20_000_007]);
 }
 
 #[test]
