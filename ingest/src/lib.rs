@@ -6,6 +6,10 @@ pub mod hwmon;
 pub mod kernel;
 mod meter;
 pub mod rapl;
+pub mod import;
+#[cfg(test)]
+mod kept;
+pub mod socket;
 pub mod source;
 mod supervisor;
 
