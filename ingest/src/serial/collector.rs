@@ -249,10 +249,8 @@ impl Recorder {
     fn push(&mut self, context: &Context, reading: &Reading) {
         let Reading { round_trip, sample } = reading;
         let anchor = context.anchor();
-        let stamp = Stamp::of_round_trip(
-            anchor.ts(round_trip.sent_ns),
-            anchor.ts(round_trip.received_ns),
-        );
+        let stamp =
+            Stamp::of_round_trip(anchor.ts(round_trip.sent_ns), anchor.ts(round_trip.received_ns));
         if self.rows.is_empty() {
             self.first_row_ns = round_trip.received_ns;
         }

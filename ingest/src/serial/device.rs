@@ -143,7 +143,8 @@ impl Device {
         port.exchange(&Request::Plain(Opcode::ReadUid).encode(), &mut uid.0, stop)?;
         let identity = Identity { contract, uid, name: String::new() };
         let mut device = Self { port, identity, reply: Vec::new() };
-        device.identity.name = name_from_reply(&device.read(Request::Plain(Opcode::ReadName), stop)?);
+        device.identity.name =
+            name_from_reply(&device.read(Request::Plain(Opcode::ReadName), stop)?);
         Ok(device)
     }
 

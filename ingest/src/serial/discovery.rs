@@ -86,9 +86,8 @@ pub struct Candidate {
 /// The serial ports with the USB ids of a board, in the order of their names.
 pub fn candidates(roots: &Roots) -> Vec<Candidate> {
     let Ok(entries) = std::fs::read_dir(roots.sys.join("class/tty")) else { return Vec::new() };
-    let mut found: Vec<Candidate> = entries
-        .filter_map(|entry| candidate(roots, entry.ok()?.file_name().to_str()?))
-        .collect();
+    let mut found: Vec<Candidate> =
+        entries.filter_map(|entry| candidate(roots, entry.ok()?.file_name().to_str()?)).collect();
     found.sort_by(|a, b| a.path.cmp(&b.path));
     found
 }

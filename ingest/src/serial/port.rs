@@ -24,19 +24,19 @@ const DRAIN_NS: i64 = 300_000_000;
 #[derive(Debug, thiserror::Error)]
 pub enum PortError {
     /// There is no such device.
-    #[error("{0}: no such device: is the board plugged in?", .0.display())]
+    #[error("{path}: no such device: is the board plugged in?", path = .0.display())]
     Absent(PathBuf),
     /// The user may not open it.
     #[error(
-        "{0}: permission denied: add yourself to the group dialout (sudo usermod -aG dialout $USER, then log in \
-         again) or install the udev rule deploy/udev/60-benchlab.rules", .0.display()
+        "{path}: permission denied: add yourself to the group dialout (sudo usermod -aG dialout $USER, then log in \
+         again) or install the udev rule deploy/udev/60-benchlab.rules", path = .0.display()
     )]
     Denied(PathBuf),
     /// Another program has it open.
-    #[error("{0}: in use by another program: close that first", .0.display())]
+    #[error("{path}: in use by another program: close that first", path = .0.display())]
     Busy(PathBuf),
     /// It was there and is gone.
-    #[error("{0}: the board was unplugged", .0.display())]
+    #[error("{path}: the board was unplugged", path = .0.display())]
     Gone(PathBuf),
     /// No reply, or too short a one, in time.
     #[error("{path}: {got} of {want} bytes came within {timeout_ms} ms", path = .path.display())]

@@ -22,7 +22,8 @@ pub use config::{
 pub use contract::{CalibrationWrite, Contract, Model, PACKET_BYTES, UnknownFirmware};
 pub use request::{Action, Opcode, Request, Status, UNLOCK_PHRASE};
 pub use sensors::{
-    ABSENT, FanReading, Implausible, NO_FAN_SIGNAL, PROBES, RAILS, RailReading, Sample, SensorLayout,
+    ABSENT, FanReading, Implausible, NO_FAN_SIGNAL, PROBES, RAILS, RailReading, Sample,
+    SensorLayout,
 };
 pub use wire::{Layout, WrongSize, decode, encode, size};
 

@@ -111,11 +111,7 @@ impl State {
 }
 
 impl Port {
-    fn ask(
-        candidate: super::discovery::Candidate,
-        options: &ConnectOptions,
-        stop: &Stop,
-    ) -> Self {
+    fn ask(candidate: super::discovery::Candidate, options: &ConnectOptions, stop: &Stop) -> Self {
         Self { found: ask(candidate, options, stop), asked_ns: monotonic_ns() }
     }
 

@@ -67,8 +67,7 @@ impl Firmware {
         let default_config = defaults::config(contract.model);
         let factory = defaults::factory_calibration(contract.model, seed);
         let user = defaults::user_calibration(contract.model);
-        let slots =
-            if contract.factory_slot == 0 { [factory, user] } else { [user, factory] };
+        let slots = if contract.factory_slot == 0 { [factory, user] } else { [user, factory] };
         let mut firmware = Self {
             contract,
             uid: defaults::uid(contract.model, seed),
@@ -179,9 +178,7 @@ impl Firmware {
     }
 
     fn memory(&self, opcode: Opcode) -> Vec<u8> {
-        let part = |at: usize| {
-            self.config[at..at + self.contract.reply_bytes(opcode)].to_vec()
-        };
+        let part = |at: usize| self.config[at..at + self.contract.reply_bytes(opcode)].to_vec();
         match opcode {
             Opcode::Welcome => self.welcome(),
             Opcode::ReadName => part(DeviceConfig::NAME_AT),

@@ -162,7 +162,10 @@ impl Machine {
         let opens = self.pty.as_ref().and_then(|pty| pty.take_opens().ok()).unwrap_or(0);
         self.attached |= opens > 0;
         let greets = self.options.contract.welcome_bytes > WELCOME.len() + 1;
-        if opens > 0 && greets && let Some(pty) = &self.pty {
+        if opens > 0
+            && greets
+            && let Some(pty) = &self.pty
+        {
             pty.write(&self.firmware.welcome());
         }
     }
@@ -202,8 +205,7 @@ impl Machine {
     fn answer(&mut self, answer: Answer) {
         let requested_ns = self.arrived_ns;
         let spread = (self.options.delay.to - self.options.delay.from).as_nanos() as u64;
-        let delay_ns =
-            nanoseconds(self.options.delay.from) + self.random.below(spread + 1) as i64;
+        let delay_ns = nanoseconds(self.options.delay.from) + self.random.below(spread + 1) as i64;
         let due_ns = requested_ns + delay_ns;
         let sampled_ns = requested_ns + (self.random.unit() * delay_ns as f64) as i64;
         let (bytes, sample) = match answer {

@@ -130,8 +130,7 @@ const PIN_SHARES: [(i64, i64); 6] =
 fn split(rails: &mut [RailReading], total_mw: i64, shares: &[(i64, i64)], rest: usize) {
     let given: i64 = shares.iter().map(|(_, share)| total_mw * share / 1000).sum();
     for (i, (rail, (mv, share))) in rails.iter_mut().zip(shares).enumerate() {
-        let power_mw =
-            total_mw * share / 1000 + if i == rest { total_mw - given } else { 0 };
+        let power_mw = total_mw * share / 1000 + if i == rest { total_mw - given } else { 0 };
         *rail = RailReading {
             voltage_mv: *mv as i16,
             current_ma: ((power_mw * 1000 + mv / 2) / mv) as i32,

@@ -195,5 +195,5 @@ pub fn name_from_reply(reply: &[u8]) -> String {
 /// A name that the board has no room for. The firmware copies one byte more than it was given, so that 31 bytes
 /// and a NUL would already reach beyond the field (benchlab-pycore 0.8.0).
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} has {len} bytes in UTF-8, a board's name at most 30: shorten it", len = .0.len())]
+#[error("{name:?} has {len} bytes in UTF-8, a board's name at most 30: shorten it", name = .0, len = .0.len())]
 pub struct NameTooLong(pub String);

@@ -218,8 +218,7 @@ impl Contract {
     /// if the user insists. It claims no more commands than every firmware has.
     pub fn assumed(vendor: VendorData, sensor_bytes: usize) -> Option<Contract> {
         let model = Model::of_product(vendor.product)?;
-        let same_size =
-            |c: &&Contract| c.model == model && c.sensors.bytes() == sensor_bytes;
+        let same_size = |c: &&Contract| c.model == model && c.sensors.bytes() == sensor_bytes;
         // The chip's unit changed once and for all with the second firmware of each: older ones count whole degrees.
         let oldest = CONTRACTS.iter().find(same_size)?;
         let newest = CONTRACTS.iter().rfind(same_size)?;

@@ -1,8 +1,10 @@
 //! Requests: how the host writes them, how the board checks them.
 
-use super::config::{FAN_PROFILES, FANS, FanConfig, FaultConfig, NAME_BYTES, RGB_PROFILES, RgbConfig};
-use super::contract::{CalibrationWrite, Contract, PACKET_BYTES};
 use super::NameTooLong;
+use super::config::{
+    FAN_PROFILES, FANS, FanConfig, FaultConfig, NAME_BYTES, RGB_PROFILES, RgbConfig,
+};
+use super::contract::{CalibrationWrite, Contract, PACKET_BYTES};
 
 /// The phrase of FACTORY_CAL_UNLOCK: a guard against accidents, not a secret (benchlab-pycore 0.8.0).
 pub const UNLOCK_PHRASE: &[u8] = b"benchlab";
@@ -195,15 +197,12 @@ impl<'a> Request<'a> {
     /// The status; the board then answers nothing.
     pub fn parse(contract: &Contract, transfer: &'a [u8]) -> Result<Self, Status> {
         let (code, rest) = transfer.split_first().ok_or(Status::BadLength)?;
-        let opcode = Opcode::of(*code)
-            .filter(|o| contract.supports(*o))
-            .ok_or(Status::UnknownOpcode)?;
+        let opcode =
+            Opcode::of(*code).filter(|o| contract.supports(*o)).ok_or(Status::UnknownOpcode)?;
         match opcode {
             Opcode::Action => parse_action(rest),
             // The firmware lets 32 bytes pass and copies one more (benchlab-pycore 0.8.0).
-            Opcode::WriteName => {
-                sized(rest.len() <= NAME_BYTES, Request::WriteName(rest))
-            }
+            Opcode::WriteName => sized(rest.len() <= NAME_BYTES, Request::WriteName(rest)),
             Opcode::ReadFanProfile => match *rest {
                 [profile, fan] => in_range(
                     (profile as usize) < FAN_PROFILES && (fan as usize) < FANS,
@@ -223,10 +222,9 @@ impl<'a> Request<'a> {
                 _ => Err(Status::BadLength),
             },
             Opcode::WriteRgb => match *rest {
-                [profile, ref config @ ..] if config.len() == RgbConfig::BYTES => in_range(
-                    (profile as usize) < RGB_PROFILES,
-                    Request::WriteRgb(profile, config),
-                ),
+                [profile, ref config @ ..] if config.len() == RgbConfig::BYTES => {
+                    in_range((profile as usize) < RGB_PROFILES, Request::WriteRgb(profile, config))
+                }
                 _ => Err(Status::BadLength),
             },
             Opcode::ReadCalibration => sized(rest.is_empty(), Request::Plain(opcode)),

@@ -6,9 +6,28 @@ use super::wire::{Layout, Wire};
 /// Rails in the order of the wire; those after the 11th are the pins of the two 12V-2x6 connectors, parts of
 /// `hpwr1` and `hpwr2` (BENCHLAB 2). Names as in table `benchlab`.
 pub const RAILS: [&str; 23] = [
-    "eps1", "eps2", "atx3v", "atx5v", "atx5vsb", "atx12v", "pcie1", "pcie2", "pcie3", "hpwr1",
-    "hpwr2", "hpwr1_wire1", "hpwr1_wire2", "hpwr1_wire3", "hpwr1_wire4", "hpwr1_wire5",
-    "hpwr1_wire6", "hpwr2_wire1", "hpwr2_wire2", "hpwr2_wire3", "hpwr2_wire4", "hpwr2_wire5",
+    "eps1",
+    "eps2",
+    "atx3v",
+    "atx5v",
+    "atx5vsb",
+    "atx12v",
+    "pcie1",
+    "pcie2",
+    "pcie3",
+    "hpwr1",
+    "hpwr2",
+    "hpwr1_wire1",
+    "hpwr1_wire2",
+    "hpwr1_wire3",
+    "hpwr1_wire4",
+    "hpwr1_wire5",
+    "hpwr1_wire6",
+    "hpwr2_wire1",
+    "hpwr2_wire2",
+    "hpwr2_wire3",
+    "hpwr2_wire4",
+    "hpwr2_wire5",
     "hpwr2_wire6",
 ];
 

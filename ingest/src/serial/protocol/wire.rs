@@ -99,11 +99,7 @@ pub struct WrongSize {
 ///
 /// # Errors
 /// When the number of bytes is not its size.
-pub fn decode<T: Layout>(
-    what: &'static str,
-    mut blank: T,
-    bytes: &[u8],
-) -> Result<T, WrongSize> {
+pub fn decode<T: Layout>(what: &'static str, mut blank: T, bytes: &[u8]) -> Result<T, WrongSize> {
     let want = size(&mut blank);
     if bytes.len() != want {
         return Err(WrongSize { what, want, got: bytes.len() });
