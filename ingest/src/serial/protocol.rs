@@ -7,6 +7,8 @@
 mod calibration;
 mod config;
 mod contract;
+#[cfg(test)]
+mod golden;
 mod request;
 mod sensors;
 mod wire;

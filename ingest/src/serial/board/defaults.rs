@@ -10,7 +10,7 @@ use crate::serial::protocol::{
 pub fn uid(model: Model, seed: u64) -> Uid {
     let mut uid = [0; 12];
     uid[..4].copy_from_slice(&[b'B', b'L', model.product(), 0]);
-    uid[4..].copy_from_slice(&Random::new(seed).next().to_be_bytes());
+    uid[4..].copy_from_slice(&Random::new(seed).draw().to_be_bytes());
     Uid(uid)
 }
 

@@ -245,11 +245,11 @@ impl Machine {
             }
             FaultKind::Stray => {
                 let count = 1 + self.random.below(PACKET_BYTES as u64);
-                let stray: Vec<u8> = (0..count).map(|_| self.random.next() as u8).collect();
+                let stray: Vec<u8> = (0..count).map(|_| self.random.draw() as u8).collect();
                 reply.bytes.splice(..0, stray);
             }
             FaultKind::Garbage => {
-                reply.bytes.fill_with(|| self.random.next() as u8);
+                reply.bytes.fill_with(|| self.random.draw() as u8);
             }
             FaultKind::Delay => reply.due_ns += LATE_NS,
             FaultKind::Unplug => {
