@@ -167,3 +167,131 @@ fn present(value: i16) -> Option<i32> {
 fn name(names: &'static [&'static str], value: u8) -> Option<&'static str> {
     names.get(usize::from(value)).copied()
 }
+
+#[cfg(test)]
+mod tests {
+    use arrow_array::cast::AsArray;
+    use arrow_array::types::{Decimal32Type, Int16Type, Int32Type, UInt64Type};
+    use arrow_array::{Array, RecordBatch};
+
+    use super::*;
+    use crate::serial::board::Signal;
+    use crate::serial::protocol::Model;
+
+    fn row_of(contract: &Contract, sample: &Sample) -> RecordBatch {
+        let mut rows = Rows::new(bl_schemas::table("benchlab").unwrap());
+        let columns = SampleColumns::new(&rows);
+        let stamp = Stamp::of_round_trip(1_000, 1_005);
+        columns.push(&mut rows, "benchlab.usb", "00FF", stamp, contract, sample);
+        rows.finish()
+    }
+
+    fn decimal(row: &RecordBatch, name: &str) -> Option<i32> {
+        let values = row.column_by_name(name).unwrap().as_primitive::<Decimal32Type>();
+        values.is_valid(0).then(|| values.value(0))
+    }
+
+    fn text(row: &RecordBatch, name: &str) -> String {
+        row.column_by_name(name).unwrap().as_string::<i32>().value(0).to_owned()
+    }
+
+    fn null_columns(row: &RecordBatch) -> Vec<String> {
+        let schema = row.schema();
+        let names = schema.fields().iter().map(|f| f.name().clone());
+        names.filter(|name| row.column_by_name(name).unwrap().null_count() == 1).collect()
+    }
+
+    #[test]
+    fn the_boards_integers_are_kept() {
+        let contract = Model::Benchlab2.newest();
+        let mut sample = Signal::desktop(1).sample_at(contract, 0);
+        sample.fan_switch = 1;
+        sample.rgb_switch = 1;
+        sample.fan_ext_duty_pct = 42;
+        sample.fault_status = u64::MAX;
+        sample.fans[8].tach_rpm = u16::MAX;
+        let row = row_of(contract, &sample);
+        for (i, rail) in RAILS.iter().enumerate() {
+            let want = sample.rails[i];
+            let got = ["v", "a", "w"].map(|unit| decimal(&row, &format!("{rail}_{unit}")).unwrap());
+            assert_eq!(got, [i32::from(want.voltage_mv), want.current_ma, want.power_mw]);
+        }
+        for (i, probe) in PROBES.iter().enumerate() {
+            let want = present(sample.probes_dc[i]);
+            assert_eq!(decimal(&row, &format!("{probe}_c")), want);
+        }
+        let sum = |name| decimal(&row, name).map(i64::from);
+        assert_eq!(sum("cpu_w"), sample.cpu_mw());
+        assert_eq!(sum("gpu_w"), sample.gpu_mw());
+        assert_eq!(sum("mb_w"), sample.mainboard_mw());
+        assert_eq!(sum("sys_w"), sample.system_mw());
+        assert_eq!(decimal(&row, "vin0_v"), Some(i32::from(sample.vin_mv[0])));
+        assert_eq!(decimal(&row, "vdd_v"), Some(3300));
+        assert_eq!(decimal(&row, "vref_v"), Some(1210));
+        assert_eq!(decimal(&row, "ambient_c"), Some(235));
+        assert_eq!(decimal(&row, "humidity_pct"), Some(412));
+        assert_eq!(text(&row, "fan_switch"), "50pct");
+        assert_eq!(text(&row, "rgb_switch"), "play");
+        let rpm = row.column_by_name("fan9_rpm").unwrap().as_primitive::<Int32Type>();
+        assert_eq!(rpm.value(0), 65_535);
+        let duty = row.column_by_name("fan_ext_duty_pct").unwrap().as_primitive::<Int16Type>();
+        assert_eq!(duty.value(0), 42);
+        let status = row.column_by_name("fault_status").unwrap().as_primitive::<UInt64Type>();
+        assert_eq!(status.value(0), u64::MAX);
+        // What the signal leaves out: an unused input and a probe that is not plugged in.
+        assert_eq!(null_columns(&row), ["vin12_v", "ts4_c"]);
+    }
+
+    #[test]
+    fn what_a_board_does_not_have_is_null() {
+        let contract = Model::Original.newest();
+        let row = row_of(contract, &Signal::desktop(1).sample_at(contract, 0));
+        let nulls = null_columns(&row);
+        assert!(nulls.contains(&"hpwr1_wire1_v".into()) && nulls.contains(&"hpwr2_wire6_w".into()));
+        assert!(nulls.contains(&"ts_hpwr2_out_c".into()) && nulls.contains(&"fault_log".into()));
+        assert_eq!(nulls.len(), 2 + 36 + 4 + 1 + 2);
+    }
+
+    #[test]
+    fn what_is_not_measured_is_null() {
+        let contract = Model::Original.newest();
+        let mut sample = Signal::desktop(1).sample_at(contract, 0);
+        sample.chip = ABSENT;
+        sample.probes_dc = [ABSENT; 8];
+        sample.vin_mv = [ABSENT; 13];
+        (sample.ambient_dc, sample.humidity_permille) = (0, 0);
+        sample.rails[2].voltage_mv = ABSENT;
+        let row = row_of(contract, &sample);
+        for name in ["chip_c", "ts1_c", "vin0_v", "ambient_c", "humidity_pct", "fan_ext_duty_pct"] {
+            assert!(row.column_by_name(name).unwrap().is_null(0), "{name}");
+        }
+        for name in ["atx3v_v", "atx3v_a", "atx3v_w", "mb_w", "sys_w"] {
+            assert_eq!(decimal(&row, name), None, "{name}");
+        }
+        assert_eq!(decimal(&row, "cpu_w").map(i64::from), sample.cpu_mw());
+        // Freezing in humid air is a reading.
+        (sample.ambient_dc, sample.humidity_permille) = (0, 990);
+        let row = row_of(contract, &sample);
+        assert_eq!(
+            (decimal(&row, "ambient_c"), decimal(&row, "humidity_pct")),
+            (Some(0), Some(990))
+        );
+    }
+
+    #[test]
+    fn the_chips_unit_follows_the_firmware() {
+        for contract in Contract::all() {
+            let mut sample = Signal::desktop(1).sample_at(contract, 0);
+            sample.chip = if contract.chip_unit_dc == 10 { 41 } else { 415 };
+            let want = if contract.chip_unit_dc == 10 { 410 } else { 415 };
+            assert_eq!(decimal(&row_of(contract, &sample), "chip_c"), Some(want), "{contract}");
+        }
+    }
+
+    #[test]
+    fn a_stamp_is_the_midpoint_and_its_error_reaches_both_ends() {
+        let stamp = Stamp::of_round_trip(1_000, 1_005);
+        assert_eq!((stamp.ts, stamp.rtt_ns, stamp.err_ns()), (1_002, 5, 3));
+        assert!(stamp.ts - stamp.err_ns() <= 1_000 && stamp.ts + stamp.err_ns() >= 1_005);
+    }
+}

@@ -299,3 +299,7 @@ fn padded(text: &[u8], bytes: usize) -> Vec<u8> {
     padded.resize(bytes, 0);
     padded
 }
+
+#[cfg(test)]
+#[path = "firmware_tests.rs"]
+mod tests;
