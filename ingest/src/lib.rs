@@ -10,6 +10,7 @@ pub mod import;
 #[cfg(test)]
 mod kept;
 pub mod socket;
+pub mod serial;
 pub mod source;
 mod supervisor;
 
