@@ -2,3 +2,5 @@
 
 pub mod energy;
 pub mod pair;
+pub mod quantile;
+pub mod resample;
