@@ -22,9 +22,9 @@ pub struct Event {
 }
 
 impl Event {
-    /// Appends the line. `seq` counts the events of the process, also those that were lost, so that the
-    /// receiver sees gaps. What is not known is left out.
-    pub fn render(&self, seq: u64, line: &mut Vec<u8>) {
+    /// Numbers the event and appends its line. What is not known is left out.
+    pub fn render(&self, line: &mut Vec<u8>) {
+        let seq = self.point.pipeline.number();
         line.extend_from_slice(self.point.json_head.as_bytes());
         // Writing to a vector cannot fail.
         let _ = write!(line, ",\"ts_ns\":{}", self.ts_ns);
@@ -41,11 +41,13 @@ impl Event {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::pipeline::Pipeline;
 
     fn line(key_ns: Option<i64>, pts_ns: Option<u64>, pipeline: Option<&str>) -> String {
+        let pipeline = Arc::new(Pipeline::new(pipeline.map(str::to_owned)));
         let point = Arc::new(Point::new("a \"b\"", pipeline));
         let mut line = Vec::new();
-        Event { point, ts_ns: 7, key_ns, pts_ns }.render(3, &mut line);
+        Event { point, ts_ns: 7, key_ns, pts_ns }.render(&mut line);
         String::from_utf8(line).unwrap()
     }
 
@@ -54,8 +56,8 @@ mod tests {
         assert_eq!(
             line(Some(-5), Some(9), Some("pipeline0")),
             "{\"stage\":\"a \\\"b\\\"\",\"pipeline\":\"pipeline0\",\
-             \"ts_ns\":7,\"key_ns\":-5,\"pts_ns\":9,\"seq\":3}\n"
+             \"ts_ns\":7,\"key_ns\":-5,\"pts_ns\":9,\"seq\":0}\n"
         );
-        assert_eq!(line(None, None, None), "{\"stage\":\"a \\\"b\\\"\",\"ts_ns\":7,\"seq\":3}\n");
+        assert_eq!(line(None, None, None), "{\"stage\":\"a \\\"b\\\"\",\"ts_ns\":7,\"seq\":0}\n");
     }
 }

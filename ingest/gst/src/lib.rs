@@ -6,6 +6,7 @@
 //! - [`settings`]: what stands between the brackets,
 //! - [`tracer`]: the hooks into GStreamer,
 //! - [`point`]: which pads are stages, and what is known of each,
+//! - [`pipeline`]: the numbers of a pipeline's events,
 //! - [`event`]: one event and its line,
 //! - [`writer`]: the bounded queue and the thread behind it,
 //! - [`ending`]: what happens when the process ends,
@@ -13,6 +14,7 @@
 
 mod ending;
 mod event;
+mod pipeline;
 mod plugin;
 mod point;
 mod report;

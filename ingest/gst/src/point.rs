@@ -9,6 +9,7 @@ use gstreamer as gst;
 use gst::glib;
 use gst::prelude::*;
 
+use crate::pipeline::Pipeline;
 use crate::settings::Stage;
 
 /// How many names of pads are kept for the report.
@@ -19,6 +20,8 @@ const NAMES_KEPT: usize = 64;
 pub struct Point {
     /// Name of the stage.
     pub stage: String,
+    /// The pipeline that the pad is in.
+    pub pipeline: Arc<Pipeline>,
     /// The beginning of its lines: an open JSON object with the stage and the pipeline.
     pub json_head: String,
     /// Events so far, lost ones too.
@@ -27,12 +30,12 @@ pub struct Point {
 
 impl Point {
     /// A point without events yet.
-    pub fn new(stage: &str, pipeline: Option<&str>) -> Self {
+    pub fn new(stage: &str, pipeline: Arc<Pipeline>) -> Self {
         let mut json_head = format!("{{\"stage\":{}", serde_json::Value::from(stage));
-        if let Some(pipeline) = pipeline {
-            json_head.push_str(&format!(",\"pipeline\":{}", serde_json::Value::from(pipeline)));
+        if let Some(name) = pipeline.name.as_deref() {
+            json_head.push_str(&format!(",\"pipeline\":{}", serde_json::Value::from(name)));
         }
-        Self { stage: stage.to_owned(), json_head, events: AtomicU64::new(0) }
+        Self { stage: stage.to_owned(), pipeline, json_head, events: AtomicU64::new(0) }
     }
 }
 
@@ -64,7 +67,20 @@ pub struct Points {
 #[derive(Debug, Default)]
 struct Found {
     points: Vec<(usize, Arc<Point>)>,
+    pipelines: Vec<Arc<Pipeline>>,
     pads: BTreeSet<String>,
+}
+
+impl Found {
+    /// The pipeline of that name; its numbers go on, whichever of its pads comes first.
+    fn pipeline(&mut self, name: Option<String>) -> Arc<Pipeline> {
+        if let Some(known) = self.pipelines.iter().find(|p| p.name == name) {
+            return known.clone();
+        }
+        let new = Arc::new(Pipeline::new(name));
+        self.pipelines.push(new.clone());
+        new
+    }
 }
 
 impl Points {
@@ -123,9 +139,12 @@ impl Points {
             None if is_end(element, pad) => vec![(0, end_name(&element_name, &pad_name))],
             None => Vec::new(),
         };
-        let pipeline = pipeline_of(element);
+        if names.is_empty() {
+            return Vec::new();
+        }
+        let pipeline = found.pipeline(name_of_pipeline(element));
         let points = names.into_iter().map(|(index, name)| {
-            let point = Arc::new(Point::new(&name, pipeline.as_deref()));
+            let point = Arc::new(Point::new(&name, pipeline.clone()));
             found.points.push((index, point.clone()));
             point
         });
@@ -176,7 +195,7 @@ fn end_name(element: &str, pad: &str) -> String {
 }
 
 /// Name of the pipeline that an element is in, at whatever depth.
-fn pipeline_of(element: &gst::Element) -> Option<String> {
+fn name_of_pipeline(element: &gst::Element) -> Option<String> {
     let mut top: gst::Object = element.clone().upcast();
     while let Some(parent) = top.parent() {
         top = parent;

@@ -34,14 +34,13 @@ pub const FLUSH: Duration = Duration::from_millis(500);
 #[derive(Debug)]
 pub struct Queue {
     events: Sender<Event>,
-    lost: Arc<AtomicU64>,
 }
 
 impl Queue {
     /// Takes the event, or counts it as lost when the queue is full. Never waits.
     pub fn offer(&self, event: Event) {
-        if self.events.try_send(event).is_err() {
-            self.lost.fetch_add(1, Ordering::Relaxed);
+        if let Err(refused) = self.events.try_send(event) {
+            refused.into_inner().point.pipeline.lose_one();
         }
     }
 }
@@ -96,13 +95,11 @@ struct Writer {
     socket: PathBuf,
     queue: Receiver<Event>,
     stopped: Receiver<()>,
-    lost: Arc<AtomicU64>,
     sent: Arc<AtomicU64>,
     stream: Option<UnixStream>,
     /// Lines on their way, of which `written` bytes have gone.
     lines: Vec<u8>,
     written: usize,
-    next_seq: u64,
     /// Set once the end has come.
     deadline: Option<Instant>,
     /// Tells the [`Handle`] that the thread has ended, by being dropped.
@@ -114,22 +111,19 @@ impl Writer {
         let (events, queue) = bounded(CAPACITY);
         let (stop, stopped) = bounded(1);
         let (ended_sender, ended) = bounded(0);
-        let lost = Arc::new(AtomicU64::new(0));
         let sent = Arc::new(AtomicU64::new(0));
         let writer = Self {
             socket,
             queue,
             stopped,
-            lost: lost.clone(),
             sent: sent.clone(),
             stream: None,
             lines: Vec::new(),
             written: 0,
-            next_seq: 0,
             deadline: None,
             _ended: ended_sender,
         };
-        (writer, Queue { events, lost }, Handle { stop, ended, sent })
+        (writer, Queue { events }, Handle { stop, ended, sent })
     }
 
     fn run(mut self) {
@@ -154,7 +148,7 @@ impl Writer {
             };
             match first {
                 Some(event) => {
-                    self.render(&event);
+                    event.render(&mut self.lines);
                     self.pause(GATHER);
                 }
                 None => self.end(),
@@ -162,16 +156,10 @@ impl Writer {
         }
         while self.written == 0 && self.lines.len() < CHUNK_BYTES {
             let Ok(event) = self.queue.try_recv() else { break };
-            self.render(&event);
+            event.render(&mut self.lines);
         }
         let in_time = self.deadline.is_none_or(|deadline| Instant::now() < deadline);
         in_time && (self.deadline.is_none() || !self.lines.is_empty())
-    }
-
-    fn render(&mut self, event: &Event) {
-        self.next_seq += self.lost.swap(0, Ordering::Relaxed);
-        event.render(self.next_seq, &mut self.lines);
-        self.next_seq += 1;
     }
 
     /// Tries to connect, and says hello.
@@ -219,8 +207,9 @@ impl Writer {
             // Their numbers are given already, which leaves a gap.
             self.lines.clear();
         }
-        while self.queue.len() > KEPT_UNSENT && self.queue.try_recv().is_ok() {
-            self.next_seq += 1;
+        while self.queue.len() > KEPT_UNSENT {
+            let Ok(oldest) = self.queue.try_recv() else { break };
+            oldest.point.pipeline.lose_one();
         }
     }
 
@@ -244,10 +233,14 @@ mod tests {
     use std::os::unix::net::UnixListener;
 
     use super::*;
+    use crate::pipeline::Pipeline;
     use crate::point::Point;
 
-    fn offer(queue: &Queue, count: u64) {
-        let point = Arc::new(Point::new("s", None));
+    fn point() -> Arc<Point> {
+        Arc::new(Point::new("s", Arc::new(Pipeline::new(None))))
+    }
+
+    fn offer(queue: &Queue, point: &Arc<Point>, count: u64) {
         for ts_ns in 0..count {
             queue.offer(Event { point: point.clone(), ts_ns, key_ns: None, pts_ns: None });
         }
@@ -260,16 +253,16 @@ mod tests {
 
     #[test]
     fn a_full_queue_loses_the_newest_and_their_number_is_a_gap() {
-        let folder = tempfile::tempdir().unwrap();
+        let (folder, point) = (tempfile::tempdir().unwrap(), point());
         let socket = folder.path().join("s");
         let (mut writer, queue, _handle) = Writer::new(socket);
-        offer(&queue, CAPACITY as u64 + 10);
+        offer(&queue, &point, CAPACITY as u64 + 10);
         while let Ok(event) = writer.queue.try_recv() {
-            writer.render(&event);
+            event.render(&mut writer.lines);
         }
-        offer(&queue, 1);
+        offer(&queue, &point, 1);
         let event = writer.queue.try_recv().unwrap();
-        writer.render(&event);
+        event.render(&mut writer.lines);
         let lines = std::str::from_utf8(&writer.lines).unwrap().lines();
         let seqs: Vec<u64> = lines.map(|line| seq_and_ts(line).0).collect();
         // The loss shows with the first event that the writer takes up afterwards.
@@ -279,10 +272,10 @@ mod tests {
 
     #[test]
     fn while_nobody_listens_the_latest_are_kept() {
-        let folder = tempfile::tempdir().unwrap();
+        let (folder, point) = (tempfile::tempdir().unwrap(), point());
         let socket = folder.path().join("s");
         let (mut writer, queue, handle) = Writer::new(socket.clone());
-        offer(&queue, CAPACITY as u64);
+        offer(&queue, &point, CAPACITY as u64);
         assert!(writer.gather() && !writer.connect());
         writer.forget_oldest();
         assert_eq!(writer.queue.len(), KEPT_UNSENT);
