@@ -48,13 +48,13 @@ impl Report {
     /// What went wrong, a line each.
     pub fn complaints(&self) -> Vec<String> {
         let mut lines = Vec::new();
-        for stage in self.stages.iter().filter(|s| s.events == 0) {
-            let (name, pad) = (&stage.stage, stage.pad.as_deref().unwrap_or("?"));
+        let named = self.stages.iter().filter_map(|s| Some((s.pad.as_deref()?, s)));
+        for (pad, stage) in named.filter(|(_, stage)| stage.events == 0) {
             let why = match self.pads.iter().any(|seen| seen == pad) {
                 true => "what passed it had no time format".to_owned(),
                 false => format!("pads that had some: {}", self.pads.join(", ")),
             };
-            lines.push(format!("no frame passed stage {name} at pad {pad}; {why}"));
+            lines.push(format!("no frame passed stage {} at pad {pad}; {why}", stage.stage));
         }
         let lost = self.events.saturating_sub(self.sent);
         if lost > 0 {

@@ -165,7 +165,7 @@ fn bytes_are_no_frames() {
     let listener = place.listen();
     let line = "-q fakesrc num-buffers=5 format=bytes ! fakesink";
     let output = wait(gst_launch(&place.socket(), "", line).spawn().unwrap());
-    assert!(output.status.success());
+    assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
     assert_eq!(listener.accept().unwrap_err().kind(), ErrorKind::WouldBlock, "nothing to send");
 }
 
