@@ -11,6 +11,7 @@ pub mod import;
 mod kept;
 pub mod socket;
 pub mod serial;
+pub mod probe;
 pub mod source;
 mod supervisor;
 
