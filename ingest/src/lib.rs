@@ -3,15 +3,15 @@
 pub mod gpu;
 pub mod host;
 pub mod hwmon;
-pub mod kernel;
-mod meter;
-pub mod rapl;
 pub mod import;
 #[cfg(test)]
 mod kept;
-pub mod socket;
-pub mod serial;
+pub mod kernel;
+mod meter;
 pub mod probe;
+pub mod rapl;
+pub mod serial;
+pub mod socket;
 pub mod source;
 mod supervisor;
 
