@@ -3,3 +3,5 @@
 pub mod as_of;
 pub mod energy;
 pub mod pair;
+pub mod quantile;
+pub mod resample;

@@ -13,6 +13,7 @@
 mod queue;
 mod reorder;
 mod rows;
+mod stages;
 
 #[cfg(test)]
 mod tests;
@@ -22,6 +23,7 @@ use arrow_buffer::NullBuffer;
 use queue::Queue;
 use reorder::Reorder;
 pub use rows::{Pair, PairArrays, Pairs};
+pub use stages::{StageError, StagePair, StagePairs};
 
 /// The window where none is configured: 2 s.
 pub const DEFAULT_WINDOW_NS: i64 = 2_000_000_000;
