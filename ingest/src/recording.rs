@@ -58,7 +58,12 @@ impl Recording {
     ///
     /// # Errors
     /// When the system has no thread left.
-    pub fn start_boards(&self, roster: Roster, hz: f64, others: &[Selector]) -> std::io::Result<()> {
+    pub fn start_boards(
+        &self,
+        roster: Roster,
+        hz: f64,
+        others: &[Selector],
+    ) -> std::io::Result<()> {
         let scanner = BoardScanner::new(roster, hz, others);
         self.start(Box::new(AnyBoard { scanner, supervisor: self.supervisor.clone() }))
     }
@@ -79,12 +84,8 @@ impl Recording {
     /// When it cannot be written.
     pub fn note_devices(&self) -> Result<(), StoreError> {
         let devices = self.supervisor.devices();
-        let mut sources: Vec<_> = self
-            .statuses()
-            .iter()
-            .filter(|s| s.rows() > 0)
-            .map(|s| s.name.clone())
-            .collect();
+        let mut sources: Vec<_> =
+            self.statuses().iter().filter(|s| s.rows() > 0).map(|s| s.name.clone()).collect();
         sources.sort();
         sources.dedup();
         self.writer.update(|m| {

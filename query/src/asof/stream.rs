@@ -21,7 +21,7 @@ use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use futures::StreamExt;
 
 use super::exec::AsOfOn;
-use super::stamps::{Keys, stamps, usable};
+use crate::columns::{Keys, stamps, usable};
 
 /// Pieces shorter than this are gathered from several right batches at once instead of cut apart.
 const SHORT_PIECE_ROWS: usize = 64;
@@ -173,7 +173,8 @@ impl Merge {
     }
 
     fn accept_left(&mut self, batch: RecordBatch) -> Result<()> {
-        let _timer = self.metrics.elapsed_compute().timer();
+        let elapsed = self.metrics.elapsed_compute().clone();
+        let _timer = elapsed.timer();
         let (ts, valid) = stamps(&self.stamps.0, &batch)?;
         let keys =
             self.keys.as_mut().map(|keys| keys.number(&self.key_exprs.0, &batch)).transpose()?;
@@ -183,7 +184,8 @@ impl Merge {
     }
 
     fn accept_right(&mut self, batch: RecordBatch) -> Result<()> {
-        let _timer = self.metrics.elapsed_compute().timer();
+        let elapsed = self.metrics.elapsed_compute().clone();
+        let _timer = elapsed.timer();
         let (mut ts, valid) = stamps(&self.stamps.1, &batch)?;
         let mut keys =
             self.keys.as_mut().map(|keys| keys.number(&self.key_exprs.1, &batch)).transpose()?;
@@ -209,7 +211,8 @@ impl Merge {
 
     /// Resolves what can be resolved of the left batch; true when it needs more right rows.
     fn resolve(&mut self, mut pending: Pending) -> Result<bool> {
-        let timer = self.metrics.elapsed_compute().timer();
+        let elapsed = self.metrics.elapsed_compute().clone();
+        let timer = elapsed.timer();
         let from = pending.resolved;
         self.matches.clear();
         let valid = pending.valid.as_ref().map(|valid| valid.slice(from, valid.len() - from));

@@ -98,9 +98,7 @@ impl FileTable {
             ),
             order::Kind::Csv => Arc::new(CsvFormat::default().with_has_header(true)),
         };
-        let options = ListingOptions::new(format)
-            .with_file_extension("")
-            .with_collect_stat(state.config().collect_statistics());
+        let options = ListingOptions::new(format).with_file_extension("");
         let schema = options
             .infer_schema(&state, &url)
             .await
