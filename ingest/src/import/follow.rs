@@ -34,7 +34,8 @@ pub fn follow_mangohud(
         let frames = follow.frames()?;
         if let Some(newest) = frames.last() {
             let rows = rows.get_or_insert_with(|| {
-                let first_ts = first_ts.unwrap_or_else(|| sink.anchor().now() - newest.at_ns);
+                let first_ts =
+                    first_ts.unwrap_or_else(|| sink.anchor().now().saturating_sub(newest.at_ns));
                 FrameRows::new(FrameLogFormat::MangoHud, &follow.log_name(), first_ts)
             });
             frames.iter().for_each(|frame| rows.push(frame));

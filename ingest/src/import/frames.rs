@@ -51,7 +51,7 @@ impl FrameLog {
     /// frame (MangoHud with a `log_interval` above 0). `None` where it cannot be told.
     pub fn coverage(&self) -> Option<f64> {
         let (first, last) = (self.frames.first()?, self.frames.last()?);
-        let span_ms = (last.at_ns - first.at_ns) as f64 / 1e6;
+        let span_ms = last.at_ns.saturating_sub(first.at_ns) as f64 / 1e6;
         let frames_ms: f64 = self.frames[1..].iter().filter_map(|f| f.frametime_ms).sum();
         (span_ms > 0.0 && frames_ms > 0.0).then_some(frames_ms / span_ms)
     }

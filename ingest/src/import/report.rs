@@ -1,6 +1,7 @@
 //! What an import did, and what it could not.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::{Path, PathBuf};
 
 /// Bad lines that are kept in full; all are counted.
@@ -53,6 +54,33 @@ pub struct UnknownKey {
     pub line: u64,
 }
 
+impl fmt::Display for ImportReport {
+    /// For a person, several lines.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} rows from {} lines of {} files", self.total_rows(), self.lines, self.files)?;
+        for (table, rows) in &self.rows {
+            write!(f, "\n  {table}: {rows} rows")?;
+        }
+        if self.empty > 0 {
+            write!(f, "\n{} lines without any reading", self.empty)?;
+        }
+        if self.rounded > 0 {
+            write!(f, "\n{} values with more digits than are kept, rounded", self.rounded)?;
+        }
+        for UnknownKey { source, key, count, file, line } in &self.unknown_keys {
+            let (file, of) = (file.display(), if source.is_empty() { "" } else { " of " });
+            write!(f, "\n{file}:{line}: no column for '{key}'{of}{source}, in {count} lines")?;
+        }
+        for BadLine { file, line, why } in &self.bad_lines {
+            write!(f, "\n{}:{line}: {why}", file.display())?;
+        }
+        match self.bad - self.bad_lines.len() as u64 {
+            0 => Ok(()),
+            more => write!(f, "\n... and {more} more bad lines"),
+        }
+    }
+}
+
 impl ImportReport {
     /// All rows.
     pub fn total_rows(&self) -> u64 {
@@ -77,5 +105,38 @@ impl ImportReport {
                 line,
             }),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_report_names_everything() {
+        let mut report =
+            ImportReport { files: 1, lines: 30, empty: 1, rounded: 2, ..Default::default() };
+        report.rows.insert("benchlab", 5);
+        let file = Path::new("a.jsonl");
+        for line in [3, 4] {
+            report.unknown_key("benchlab.usb", "temps.vrm", file, line);
+        }
+        for line in 6..30 {
+            report.bad_line(file, line, "kv is missing");
+        }
+        let text = report.to_string();
+        let lines: Vec<_> = text.lines().collect();
+        assert_eq!(
+            lines[..6],
+            [
+                "5 rows from 30 lines of 1 files",
+                "  benchlab: 5 rows",
+                "1 lines without any reading",
+                "2 values with more digits than are kept, rounded",
+                "a.jsonl:3: no column for 'temps.vrm' of benchlab.usb, in 2 lines",
+                "a.jsonl:6: kv is missing",
+            ]
+        );
+        assert_eq!((lines.len(), lines[25]), (26, "... and 4 more bad lines"));
     }
 }

@@ -18,8 +18,9 @@ const READ_BYTES: usize = 256 * 1024;
 /// Rows that are worth handing over.
 const BATCH_ROWS: usize = 8192;
 
-/// How long a row may wait to be handed over.
-const BATCH_NS: i64 = 50_000_000;
+/// How long a row may wait to be handed over. Quiet senders are read on the same ticks, so that there is one wake-up
+/// for all.
+const TICK_NS: i64 = 50_000_000;
 
 /// Pause after the process had no descriptor left for another connection.
 const ACCEPT_PAUSE_NS: i64 = 1_000_000_000;
@@ -78,6 +79,11 @@ impl Source for EventsSocket {
     }
 }
 
+/// The next instant at which rows are handed over.
+pub(super) fn next_tick_ns(now_ns: i64) -> i64 {
+    (now_ns / TICK_NS + 1) * TICK_NS
+}
+
 struct Server<'a> {
     listener: &'a Listener,
     context: &'a Context,
@@ -92,7 +98,9 @@ struct Server<'a> {
 impl Server<'_> {
     /// Waits for something to do and does it.
     fn turn(&mut self) -> Result<(), SourceError> {
-        let (listener_ready, ready) = self.wait().map_err(|e| {
+        // What falls due during the wait is done in the next turn, after what can be read by then.
+        let now_ns = monotonic_ns();
+        let (listener_ready, ready) = self.wait(now_ns).map_err(|e| {
             SourceError::Retry(format!("{}: cannot poll: {e}", self.listener.path().display()))
         })?;
         let closed: Vec<usize> =
@@ -105,12 +113,12 @@ impl Server<'_> {
         if listener_ready {
             self.accept();
         }
-        self.keep_dates(monotonic_ns());
+        self.keep_dates(now_ns);
         Ok(())
     }
 
     /// Whether the listener is readable, and which connections are.
-    fn wait(&self) -> Result<(bool, Vec<usize>), Errno> {
+    fn wait(&self, now_ns: i64) -> Result<(bool, Vec<usize>), Errno> {
         let mut fds = Vec::with_capacity(self.connections.len() + 2);
         fds.push(PollFd::new(self.context.stop(), PollFlags::IN));
         let listening = match self.accept_again_at_ns {
@@ -118,9 +126,12 @@ impl Server<'_> {
             Some(_) => PollFlags::empty(),
         };
         fds.push(PollFd::new(self.listener.fd(), listening));
-        fds.extend(self.connections.iter().map(|c| PollFd::new(c.fd(), PollFlags::IN)));
-        let timeout = self.next_date_ns().map(|at| {
-            let ns = (at - monotonic_ns()).max(0);
+        fds.extend(self.connections.iter().map(|c| match c.rest_until_ns() {
+            Some(until) if until > now_ns => PollFd::new(c.fd(), PollFlags::empty()),
+            _ => PollFd::new(c.fd(), PollFlags::IN),
+        }));
+        let timeout = self.next_date_ns(now_ns).map(|at| {
+            let ns = (at - now_ns).max(0);
             Timespec { tv_sec: ns / 1_000_000_000, tv_nsec: ns % 1_000_000_000 }
         });
         match poll(&mut fds, timeout.as_ref()) {
@@ -134,15 +145,20 @@ impl Server<'_> {
     }
 
     /// When something is due, if anything is.
-    fn next_date_ns(&self) -> Option<i64> {
+    fn next_date_ns(&self, now_ns: i64) -> Option<i64> {
         let reports = self.connections.iter().filter_map(Connection::report_at_ns);
-        reports.chain(self.flush_at_ns).chain(self.accept_again_at_ns).min()
+        let rests = self.connections.iter().filter_map(Connection::rest_until_ns);
+        let rests = rests.filter(|until| *until > now_ns);
+        reports.chain(rests).chain(self.flush_at_ns).chain(self.accept_again_at_ns).min()
     }
 
     fn keep_dates(&mut self, now_ns: i64) {
         let due = |at: Option<i64>| at.is_some_and(|at| at <= now_ns);
         if due(self.flush_at_ns) {
             self.flush();
+            // Whoever rests is read on the next tick, and his rows need not wait for the one after it.
+            let rests = self.connections.iter().filter_map(Connection::rest_until_ns);
+            self.flush_at_ns = rests.filter(|until| *until > now_ns).min();
         }
         if due(self.accept_again_at_ns) {
             self.accept_again_at_ns = None;
@@ -178,7 +194,7 @@ impl Server<'_> {
         if self.batches.len() >= BATCH_ROWS {
             self.flush();
         } else if self.batches.len() > 0 {
-            self.flush_at_ns.get_or_insert_with(|| monotonic_ns() + BATCH_NS);
+            self.flush_at_ns.get_or_insert_with(|| next_tick_ns(monotonic_ns()));
         }
         progress
     }

@@ -137,7 +137,7 @@ fn power(place: usize, entry: &Map<String, Value>, draft: &mut Draft) -> Result<
 
 fn fan_readings(place: usize, entry: &Map<String, Value>, draft: &mut Draft) -> Result<(), String> {
     let numbering = ["fan", "channel"];
-    let fan = channel(entry, &numbering, place)? + 1;
+    let fan = channel(entry, &numbering, place)?.saturating_add(1);
     for (key, value) in entry.iter().filter(|(key, _)| !numbering.contains(&key.as_str())) {
         let name = format!("fans[].{key}");
         match (key.as_str(), value.as_f64()) {

@@ -4,6 +4,9 @@ use arrow_array::Array;
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Float32Type, Int16Type, Int32Type};
 
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
 use super::*;
 use crate::kept::{ANCHOR, Kept};
 
@@ -184,4 +187,65 @@ fn compressed_files_are_read_and_cut_off_ones_reported() {
     assert!(cut.bad_lines[0].why.contains("cannot read on"), "{:?}", cut.bad_lines);
     let missing = import_jsonl(&[folder.path().join("none")], &Kept::default(), &mut |_| ());
     assert!(missing.unwrap_err().to_string().contains("none: cannot read"));
+}
+
+/// Any JSON, with keys that mean something.
+fn json_value() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        any::<u64>().prop_map(Value::from),
+        any::<f64>().prop_map(Value::from),
+        (-50.0..300.0f64).prop_map(Value::from),
+        "[a-z]{0,4}".prop_map(Value::from),
+    ];
+    let key = prop::sample::select(vec![
+        "p_sys",
+        "power",
+        "fans",
+        "temps",
+        "voltages",
+        "rail",
+        "channel",
+        "fan",
+        "duty",
+        "rpm",
+        "v",
+        "w",
+        "chip",
+        "stage",
+        "frame",
+        "attrs",
+        "gpu_util",
+        "gpu_mem_used",
+        "cpu_util",
+        "volts",
+        "other",
+    ]);
+    leaf.prop_recursive(4, 24, 4, move |inner| {
+        let object = prop::collection::btree_map(key.clone(), inner.clone(), 0..6);
+        prop_oneof![
+            prop::collection::vec(inner, 0..4).prop_map(Value::from),
+            object.prop_map(|o| json!(o)),
+        ]
+    })
+}
+
+proptest! {
+    #[test]
+    fn every_line_is_accounted_for(
+        lines in prop::collection::vec(
+            (0i64.., prop::sample::select(vec!["benchlab.usb", "gpu.nvml", "pipeline", "x"]), json_value()),
+            0..5,
+        ),
+    ) {
+        let texts = lines.iter().map(|(ts, source, kv)| json!({"ts_ns": ts, "source": source, "kv": kv}).to_string());
+        let text = texts.collect::<Vec<_>>().join("\n");
+        let (kept, report) = import(&[&text]);
+        prop_assert_eq!(report.lines, lines.len() as u64);
+        prop_assert_eq!(report.lines, report.total_rows() + report.bad + report.empty);
+        let kept: usize = ["benchlab", "gpu", "pipeline"].iter().map(|t| kept.stamps(t).len()).sum();
+        prop_assert_eq!(report.total_rows(), kept as u64);
+    }
 }

@@ -63,9 +63,9 @@ pub fn estimate_time(files: &[PathBuf], session: &str) -> Result<EstimatedTime, 
     let (offset, basis) = if first_ns >= WALL_TIME_NS {
         (0, TimeBasis::Stamps)
     } else if let Some(began) = session_time_ns(session) {
-        (began - first_ns, TimeBasis::SessionName)
+        (began.saturating_sub(first_ns), TimeBasis::SessionName)
     } else {
-        (modified_ns(last_file)? - last_ns, TimeBasis::FileModified)
+        (modified_ns(last_file)?.saturating_sub(last_ns), TimeBasis::FileModified)
     };
     let anchor = Anchor { utc_minus_monotonic_ns: offset, err_ns: UNKNOWN_ERR_NS };
     Ok(EstimatedTime { anchor, basis, first_ns, last_ns })
