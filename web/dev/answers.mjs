@@ -69,10 +69,10 @@ export function rails(s, board, { from, to, points }) {
   return { device: board.uid, t: pick(all.t, rows), cols: Object.fromEntries(Object.entries(all.cols).map(([k, v]) => [k, pick(v, rows)])), total: all.t.length, exact };
 }
 
-export function summary(s, { pair, from, to }, now) {
+export function summary(s, board, { pair, from, to }, now) {
   const p = pair ? pairs(s, pair, from, to) : { lat_ms: [], power_w: [], energy_j: [], dropped_t: [] };
   const sorted = [...p.lat_ms].sort((a, b) => a - b);
-  const w = s.boards.length ? powerRows(s, s.boards[0], from, to) : { t: [], cols: {} };
+  const w = board ? powerRows(s, board, from, to) : { t: [], cols: {} };
   const seconds = (to - from) / 1000;
   const col = (c) => w.cols[c] ?? [];
   const of = (c) => mean(col(c));
@@ -84,7 +84,7 @@ export function summary(s, { pair, from, to }, now) {
   return {
     session: sessionBody(s, now), pair, from, to,
     latency: { count: sorted.length, dropped: p.dropped_t.length, min_ms: sorted[0] ?? null, mean_ms: mean(sorted), max_ms: sorted.at(-1) ?? null, p50_ms: percentile(sorted, 0.5), p95_ms: percentile(sorted, 0.95), p99_ms: percentile(sorted, 0.99), p999_ms: percentile(sorted, 0.999) },
-    power: { samples: w.t.length, min_w: w.t.length ? col("sys_w").reduce((a, b) => Math.min(a, b)) : null, mean_w: of("sys_w"), max_w: w.t.length ? col("sys_w")[top] : null, max_t: w.t[top] ?? null, cpu_w: of("cpu_w"), gpu_w: of("gpu_w"), mb_w: of("mb_w"), energy_j: joules("sys_w"), cpu_j: joules("cpu_w"), gpu_j: joules("gpu_w"), mb_j: joules("mb_w") },
+    power: { samples: w.t.length, min_w: w.t.length ? col("sys_w").reduce((a, b) => Math.min(a, b)) : null, mean_w: of("sys_w"), max_w: w.t.length ? col("sys_w")[top] : null, max_t: w.t[top] ?? null, cpu_w: of("cpu_w"), gpu_w: of("gpu_w"), mb_w: of("mb_w"), energy_j: joules("sys_w"), cpu_j: joules("cpu_w"), gpu_j: joules("gpu_w"), mb_j: joules("mb_w"), rails: Object.fromEntries(Object.keys(w.cols).filter((c) => !/^(sys|cpu|gpu|mb)_w$/.test(c)).map((c) => [c.slice(0, -2), { mean_w: of(c), max_w: col(c).reduce((a, b) => Math.max(a, b)), energy_j: joules(c) }])) },
     efficiency: { j_per_frame: mean(energies), frames_per_j: energies.length ? 1 / mean(energies) : null, ms_per_w: powers.length ? mean(known) / mean(powers) : null, corr: powers.length > 1 ? correlation(known, powers) : null },
     histogram: bins(sorted),
     gaps: { count: s.boards.length ? Math.floor(seconds / 200) : 0, lost: s.boards.length ? 3 * Math.floor(seconds / 200) : 0, longest_ms: s.boards.length && seconds > 200 ? 612 : null },
@@ -102,13 +102,13 @@ function bins(sorted) {
 
 export function timeline(s, { pair, from, to, points }) {
   const bin_s = Math.max(1, Math.ceil((to - from) / 1000 / points));
-  const out = { bin_s, t: [], frames: [], dropped: [], lat_min_ms: [], lat_mean_ms: [], lat_max_ms: [], power_min_w: [], power_mean_w: [], power_max_w: [], energy_j: [] };
+  const out = { bin_s, t: [], frames: [], dropped: [], lat_min_ms: [], lat_mean_ms: [], lat_max_ms: [], lat_p95_ms: [], lat_p99_ms: [], power_min_w: [], power_mean_w: [], power_max_w: [], energy_j: [] };
   const least = (a) => (a.length ? a.reduce((x, y) => Math.min(x, y)) : null);
   const most = (a) => (a.length ? a.reduce((x, y) => Math.max(x, y)) : null);
   for (let t = from; t < to; t += 1000 * bin_s) {
     const p = pair ? pairs(s, pair, t, t + 1000 * bin_s) : { lat_ms: [], dropped_t: [] };
     const w = s.boards.length ? powerRows(s, s.boards[0], t, t + 1000 * bin_s).cols.sys_w ?? [] : [];
-    const row = { t, frames: p.lat_ms.length, dropped: p.dropped_t.length, lat_min_ms: least(p.lat_ms), lat_mean_ms: mean(p.lat_ms), lat_max_ms: most(p.lat_ms), power_min_w: least(w), power_mean_w: mean(w), power_max_w: most(w), energy_j: w.length ? mean(w) * bin_s : null };
+    const row = { t, frames: p.lat_ms.length, dropped: p.dropped_t.length, lat_min_ms: least(p.lat_ms), lat_mean_ms: mean(p.lat_ms), lat_max_ms: most(p.lat_ms), lat_p95_ms: percentile([...p.lat_ms].sort((a, b) => a - b), 0.95), lat_p99_ms: percentile([...p.lat_ms].sort((a, b) => a - b), 0.99), power_min_w: least(w), power_mean_w: mean(w), power_max_w: most(w), energy_j: w.length ? mean(w) * bin_s : null };
     for (const k in row) out[k].push(row[k]);
   }
   return out;

@@ -175,7 +175,7 @@ function session(world, id, part, query, response) {
   if (typeof a === "string") return problem(response, 400, "Bad Request", a);
   const board = s.boards.find((b) => b.uid === query.get("device")) ?? s.boards[0];
   const parts = {
-    summary: () => answers.summary(s, a, now),
+    summary: () => answers.summary(s, board, a, now),
     timeline: () => answers.timeline(s, a),
     latency: () => answers.latency(s, a),
     rails: () => answers.rails(s, board, a),

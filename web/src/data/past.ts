@@ -2,12 +2,13 @@ import { effect, signal } from "@preact/signals";
 import { getJson, sessionPath } from "./api.ts";
 import { Dataset } from "./dataset.ts";
 import { Scope, type Range } from "./scope.ts";
-import type { Channels, Marks, Pairs, Power, Session, Status, Summary } from "./wire.ts";
+import type { Channels, Marks, Pairs, Power, Session, Status, Summary, Timeline } from "./wire.ts";
 
 /** Buckets asked for; a chart has about as many pixels. */
 const POINTS = 1600;
 const RAIL_POINTS = 500;
 const CHANNEL_POINTS = 600;
+const TREND_POINTS = 48;
 /** Wait after the last movement of a zoom before the server is asked. */
 const SETTLE_MS = 250;
 
@@ -71,14 +72,16 @@ export class PastSession {
     const around = this.padded(range);
     const get = <T>(route: string, query: Record<string, string | number | null>): Promise<T> =>
       getJson<T>(sessionPath(this.id, route), query, this.abort.signal);
-    const [summary, latency, rails] = await Promise.all([
-      get<Summary>("summary", { pair, ...range }),
+    const [summary, timeline, latency, rails] = await Promise.all([
+      get<Summary>("summary", { pair, device, ...range }),
+      get<Timeline>("timeline", { pair, ...range, points: TREND_POINTS }),
       pair ? get<Pairs>("latency", { pair, ...around, points: POINTS }) : null,
       this.data.session?.devices.length === 0 ? null : get<Power>("rails", { device, ...around, points: RAIL_POINTS }),
     ]);
     if (key !== this.loadedFor) return; // the view has moved on
     this.replace(latency, rails);
     this.scope.summary.value = summary;
+    this.scope.timeline.value = timeline;
     this.error.value = "";
     this.scope.loaded.value++;
   }

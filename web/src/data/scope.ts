@@ -1,7 +1,7 @@
 import { signal } from "@preact/signals";
 import type { Dataset, PairTrack } from "./dataset.ts";
 import type { Ring } from "./ring.ts";
-import type { Summary } from "./wire.ts";
+import type { Summary, Timeline } from "./wire.ts";
 
 /** A stretch of time, in milliseconds since 1970. */
 export interface Range {
@@ -27,6 +27,7 @@ export class Scope {
   readonly device = signal<string | null>(null);
   /** Exact figures of a past session for the stretch in view; of a live one there are none. */
   readonly summary = signal<Summary | null>(null);
+  readonly timeline = signal<Timeline | null>(null);
   /** Grows when a past session has more to show. */
   readonly loaded = signal(0);
   private edge = NaN;

@@ -171,3 +171,14 @@ export function total(ring: Ring | undefined, column: string, from: number, to: 
   }
   return { sum, count };
 }
+
+/** Greatest reading of a column, NaN where there is none. */
+export function greatest(ring: Ring | undefined, column: string, from: number, to: number): number {
+  const v = ring?.cols.get(column);
+  let high = NaN;
+  if (ring && v) {
+    const end = ring.lower(to);
+    for (let i = ring.lower(from); i < end; i++) if (!(v[i] <= high) && v[i] === v[i]) high = v[i];
+  }
+  return high;
+}

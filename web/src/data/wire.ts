@@ -244,6 +244,7 @@ export interface Summary {
     cpu_j: number | null;
     gpu_j: number | null;
     mb_j: number | null;
+    rails: Record<string, { mean_w: number | null; max_w: number | null; energy_j: number | null }>;
   };
   efficiency: {
     j_per_frame: number | null;
@@ -258,4 +259,20 @@ export interface Summary {
 export interface SessionPage {
   sessions: Session[];
   next: string | null;
+}
+
+export interface Timeline {
+  bin_s: number;
+  t: number[];
+  frames: number[];
+  dropped: number[];
+  lat_min_ms: Column;
+  lat_mean_ms: Column;
+  lat_max_ms: Column;
+  lat_p95_ms: Column;
+  lat_p99_ms: Column;
+  power_min_w: Column;
+  power_mean_w: Column;
+  power_max_w: Column;
+  energy_j: Column;
 }
