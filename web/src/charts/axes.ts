@@ -23,7 +23,7 @@ export function axes({ right, relative, colors }: AxesOptions): uPlot.Axis[] {
     values: (_u, splits) => splits.map(compact),
   });
   return [
-    { ...base(), scale: "x", size: 28, space: 84, grid: gridLines(), incrs: INCREMENTS, values: (_u, splits, _i, _s, incr) => splits.map((t) => (relative ? elapsed(t, incr) : clock(t, incr))) },
+    { ...base(), scale: "x", size: 26, space: 84, grid: gridLines(), incrs: INCREMENTS, splits: (_u, _i, min, max, incr) => times(min, max, incr, relative), values: (_u, splits, _i, _s, incr) => splits.map((t) => (relative ? elapsed(t, incr) : clock(t, incr))) },
     value(3, "y0", colors?.[0]),
     ...(right ? [value(1, "y1", colors?.[1])] : []),
   ];
@@ -48,6 +48,14 @@ const S = 1000;
 const M = 60 * S;
 const H = 60 * M;
 const INCREMENTS = [1, 2, 5, 10, 20, 50, 100, 200, 500, S, 2 * S, 5 * S, 10 * S, 15 * S, 30 * S, M, 2 * M, 5 * M, 10 * M, 15 * M, 30 * M, H, 2 * H, 3 * H, 6 * H, 12 * H, 24 * H];
+
+/** Round times, of the clock on the wall or since the start. */
+function times(min: number, max: number, incr: number, relative: boolean): number[] {
+  const zone = relative ? 0 : new Date(min).getTimezoneOffset() * M;
+  const out: number[] = [];
+  for (let t = Math.ceil((min - zone) / incr) * incr + zone; t <= max; t += incr) out.push(t);
+  return out;
+}
 
 const two = (n: number): string => String(n).padStart(2, "0");
 

@@ -40,6 +40,7 @@ export class Bars {
       }
       ctx.font = `${11 * ratio}px ${css("--font")}`;
       ctx.textBaseline = "top";
+      ctx.textAlign = "left";
       marks.forEach(({ at, label }, i) => {
         if (!(at <= this.x.high)) return;
         const x = Math.round(u.valToPos(at, "x", true)) + 0.5;

@@ -138,6 +138,8 @@ export class TimePlot {
         y1: { range: () => [this.ranges[1].low, this.ranges[1].high] },
       },
       axes: axes({ right, relative: relative ?? false, colors: right ? [axisColor(lines, 0), axisColor(lines, 1)] : undefined }),
+      // Of a stack, each area reaches down to the next line only, so that colours do not mix.
+      bands: stacked ? lines.slice(1).map((_, i) => ({ series: [i + 1, i + 2] })) : [],
       series: [{}, ...lines.map((line) => this.series(line, stacked ?? false))],
       cursor: {
         sync: { key: sync ?? scope.id, scales: ["x", null], setSeries: false },
@@ -159,7 +161,7 @@ export class TimePlot {
       scale: line.axis === 1 ? "y1" : "y0",
       stroke: color,
       width: stacked ? 1 : 1.5,
-      fill: stacked ? alpha(color, 0.72) : undefined,
+      fill: stacked ? alpha(color, 0.85) : undefined,
       points: { show: (u) => !stacked && this.grid.count > 0 && u.bbox.width / devicePixelRatio / this.rowsInView(line) > 24 },
       spanGaps: false,
     };

@@ -94,7 +94,7 @@ export function thin(ring: Ring | undefined, column: string, g: Grid, out: Bucke
       if (min < low) low = min;
       if (max > high) high = max;
     }
-    if (bucketFirst - lastT > gap && b > lastBucket + 1) out.mean[lastBucket + 1] = null;
+    if (bucketFirst - lastT > gap) out.mean.fill(null, lastBucket + 1, b);
     lastBucket = b;
     lastT = t[i - 1];
   }

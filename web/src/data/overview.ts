@@ -1,7 +1,7 @@
 import type { Ring } from "./ring.ts";
 import type { Scope } from "./scope.ts";
 import { correlation, figures, histogram, readings, total, type Figures, type Histogram } from "./stats.ts";
-import { TrendMaker, trendOf, type Trend } from "./trend.ts";
+import { TrendMaker, tail, trendOf, type Trend } from "./trend.ts";
 import type { Summary } from "./wire.ts";
 
 /** A reading that is older than this is not current any more. */
@@ -30,7 +30,7 @@ export class OverviewMaker {
     const rows = scope.track()?.rows;
     const power = scope.powerRing();
     const current = { current_ms: newest(rows, "lat_ms", from, to), current_w: newest(power, "sys_w", from, to) };
-    if (!scope.live) return { ...ofSummary(scope.summary.value), ...current, trend: trendOf(scope.timeline.value) };
+    if (!scope.live) return { ...ofSummary(scope.summary.value), ...current, trend: { ...trendOf(scope.timeline.value), current: tail(rows, to) } };
     const latencies = readings(rows, "lat_ms", from, to);
     const bins = histogram(latencies);
     const drops = scope.track()?.drops;

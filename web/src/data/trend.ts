@@ -5,11 +5,15 @@ import type { Timeline } from "./wire.ts";
 
 /** Points of a trend. */
 const POINTS = 36;
+/** Readings of the trend of the current value. */
+const LAST_ROWS = 60;
 /** A bucket may still get rows (a late pair, a drop) for so long after its end. */
 const SETTLED_MS = 4_000;
 
 /** How the figures of the cards went over the stretch in view, oldest first; NaN where there is nothing. */
 export interface Trend {
+  /** The newest readings one by one, and not a figure of each bucket. */
+  current: ArrayLike<number>;
   mean: number[];
   min: number[];
   max: number[];
@@ -27,8 +31,15 @@ interface Point {
   dropped: number;
 }
 
+/** The last latencies before `to`. */
+export function tail(rows: Ring | undefined, to: number): ArrayLike<number> {
+  if (!rows) return [];
+  const end = rows.lower(to);
+  return rows.cols.get("lat_ms")?.slice(Math.max(rows.start, end - LAST_ROWS), end) ?? [];
+}
+
 export function emptyTrend(): Trend {
-  return { mean: [], min: [], max: [], p95: [], p99: [], power: [], energy: [], dropped: [] };
+  return { current: [], mean: [], min: [], max: [], p95: [], p99: [], power: [], energy: [], dropped: [] };
 }
 
 /** Computes trends of a live scope; buckets that are over are computed once. */
@@ -46,7 +57,7 @@ export class TrendMaker {
     }
     const first = Math.floor(from / this.width);
     for (const key of this.known.keys()) if (key < first) this.known.delete(key);
-    const trend = emptyTrend();
+    const trend = { ...emptyTrend(), current: tail(track?.rows, to) };
     for (let k = first; k < first + POINTS; k++) {
       const point = this.known.get(k) ?? this.point(k, track, power);
       trend.mean.push(point.latency.mean);
@@ -81,13 +92,13 @@ export function trendOf(timeline: Timeline | null): Trend {
   if (!timeline) return emptyTrend();
   const numbers = (column: (number | null)[]): number[] => column.map((v) => v ?? NaN);
   return {
+    ...emptyTrend(),
     mean: numbers(timeline.lat_mean_ms),
     min: numbers(timeline.lat_min_ms),
     max: numbers(timeline.lat_max_ms),
     p95: numbers(timeline.lat_p95_ms),
     p99: numbers(timeline.lat_p99_ms),
     power: numbers(timeline.power_mean_w),
-    energy: [],
     dropped: timeline.dropped,
   };
 }

@@ -43,12 +43,12 @@ export function Overview({ scope }: { scope: Scope }): JSX.Element {
 function Cards({ scope, figures }: { scope: Scope; figures: Figures }): JSX.Element {
   const { latency: l, trend } = figures;
   const following = scope.live && scope.held.value === null;
-  const ms = (label: string, id: string, value: number, line: number[] | undefined): JSX.Element => (
+  const ms = (label: string, id: string, value: number, line: ArrayLike<number>): JSX.Element => (
     <Card id={id} label={label} value={num(value, 2)} unit="ms" tone={latencyTone(value)} trend={line} />
   );
   return (
     <div class="cards eight">
-      {ms(following ? "Latency now" : "Latency, last", "current", figures.current_ms, trend.mean)}
+      {ms(following ? "Latency now" : "Latency, last", "current", figures.current_ms, trend.current)}
       {ms("Mean", "mean", l.mean, trend.mean)}
       {ms("Minimum", "min", l.min, trend.min)}
       {ms("Maximum", "max", l.max, trend.max)}
