@@ -21,6 +21,20 @@ export function extremes(t, columns, from, to, points) {
   return [...keep].sort((a, b) => a - b);
 }
 
+/** Mean of each column in each bucket that has rows. */
+function bucketMeans(t, columns, from, to, points) {
+  const width = (to - from) / points;
+  const out = { t: [], cols: Object.fromEntries(Object.keys(columns).map((c) => [c, []])) };
+  for (let i = 0; i < t.length; ) {
+    const bucket = Math.floor((t[i] - from) / width);
+    const first = i;
+    while (i < t.length && Math.floor((t[i] - from) / width) === bucket) i++;
+    out.t.push(from + (bucket + 0.5) * width);
+    for (const c in columns) out.cols[c].push(mean(columns[c].slice(first, i).filter((v) => v !== null)));
+  }
+  return out;
+}
+
 const pick = (array, rows) => rows.map((i) => array[i]);
 const mean = (a) => (a.length ? a.reduce((x, y) => x + y, 0) / a.length : null);
 
@@ -58,7 +72,7 @@ export function latency(s, { pair, from, to, points }) {
   const every = Math.ceil(all.dropped_t.length / points) || 1;
   const drops = all.dropped_t.map((_, i) => i).filter((i) => i % every === 0);
   const { pair: name, dropped_t, dropped_frame, ...cols } = all;
-  return { pair: name, ...Object.fromEntries(Object.entries(cols).map(([k, v]) => [k, pick(v, rows)])), dropped_t: pick(dropped_t, drops), dropped_frame: pick(dropped_frame, drops), total: all.t.length, exact };
+  return { pair: name, ...Object.fromEntries(Object.entries(cols).map(([k, v]) => [k, pick(v, rows)])), dropped_t: pick(dropped_t, drops), dropped_frame: pick(dropped_frame, drops), total: all.t.length, exact, ...(exact ? {} : { means: bucketMeans(all.t, { lat_ms: all.lat_ms, power_w: all.power_w }, from, to, points) }) };
 }
 
 export function rails(s, board, { from, to, points }) {
@@ -66,7 +80,7 @@ export function rails(s, board, { from, to, points }) {
   const all = powerRows(s, board, from, to);
   const exact = all.t.length <= 2 * points;
   const rows = exact ? all.t.map((_, i) => i) : extremes(all.t, Object.values(all.cols), from, to, points);
-  return { device: board.uid, t: pick(all.t, rows), cols: Object.fromEntries(Object.entries(all.cols).map(([k, v]) => [k, pick(v, rows)])), total: all.t.length, exact };
+  return { device: board.uid, t: pick(all.t, rows), cols: Object.fromEntries(Object.entries(all.cols).map(([k, v]) => [k, pick(v, rows)])), total: all.t.length, exact, ...(exact ? {} : { means: bucketMeans(all.t, all.cols, from, to, points) }) };
 }
 
 export function summary(s, board, { pair, from, to }, now) {

@@ -10,6 +10,7 @@ interface AxesOptions {
 
 /** Width that is kept for a value axis, so that the plot never moves when its numbers get longer. */
 const VALUE_WIDTH = 48;
+const LABEL_HALF = 26;
 
 /** The axes of a chart over time: time below, one or two value axes. */
 export function axes({ right, relative, colors }: AxesOptions): uPlot.Axis[] {
@@ -23,7 +24,7 @@ export function axes({ right, relative, colors }: AxesOptions): uPlot.Axis[] {
     values: (_u, splits) => splits.map(compact),
   });
   return [
-    { ...base(), scale: "x", size: 26, space: 84, grid: gridLines(), incrs: INCREMENTS, splits: (_u, _i, min, max, incr) => times(min, max, incr, relative), values: (_u, splits, _i, _s, incr) => splits.map((t) => (relative ? elapsed(t, incr) : clock(t, incr))) },
+    { ...base(), scale: "x", size: 26, space: 84, grid: gridLines(), incrs: INCREMENTS, splits: (_u, _i, min, max, incr) => times(min, max, incr, relative), values: (u, splits, _i, _s, incr) => splits.map((t) => (fits(u, t) ? (relative ? elapsed(t, incr) : clock(t, incr)) : "")) },
     value(3, "y0", colors?.[0]),
     ...(right ? [value(1, "y1", colors?.[1])] : []),
   ];
@@ -48,6 +49,11 @@ const S = 1000;
 const M = 60 * S;
 const H = 60 * M;
 const INCREMENTS = [1, 2, 5, 10, 20, 50, 100, 200, 500, S, 2 * S, 5 * S, 10 * S, 15 * S, 30 * S, M, 2 * M, 5 * M, 10 * M, 15 * M, 30 * M, H, 2 * H, 3 * H, 6 * H, 12 * H, 24 * H];
+
+/** Whether the label of a time stays within the chart. */
+function fits(u: uPlot, t: number): boolean {
+  return u.valToPos(t, "x") < u.width - u.bbox.left / devicePixelRatio - LABEL_HALF;
+}
 
 /** Round times, of the clock on the wall or since the start. */
 function times(min: number, max: number, incr: number, relative: boolean): number[] {

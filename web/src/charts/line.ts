@@ -11,6 +11,8 @@ export interface Line {
   /** Value axis: 0 left, 1 right. */
   axis?: 0 | 1;
   ring: () => Ring | undefined;
+  /** Bucket means, where the rows in `ring` are thinned to extremes. */
+  means?: () => Ring | undefined;
   column: string;
   digits?: number;
   /** What a reading is multiplied with to be in `unit`. */

@@ -27,6 +27,7 @@ export class TimePlot {
   private readonly plot: uPlot;
   private readonly buckets: Buckets[];
   private readonly ranges: [CalmRange, CalmRange];
+  private readonly level = newBuckets();
   private readonly x: number[] = [];
   private grid: Grid = { from: 0, width: 1, count: 1 };
   private drawnFrom = NaN;
@@ -99,6 +100,8 @@ export class TimePlot {
     centres(this.grid, this.x);
     lines.forEach((line, i) => {
       thin(rings[i], line.column, this.grid, this.buckets[i]);
+      const means = line.means?.();
+      if (means?.length) this.buckets[i].mean = thin(means, line.column, this.grid, this.level).mean.slice();
       if (line.scale !== undefined) rescale(this.buckets[i], this.grid.count, line.scale);
     });
     if (stacked) stack(this.buckets, this.grid.count);

@@ -14,6 +14,14 @@ export interface PairTrack {
   name: string;
   rows: Ring;
   drops: Ring;
+  /** Bucket means where rows are thinned, so that a line is drawn at the level and not through extremes. */
+  means: Ring;
+}
+
+/** The power of a board. */
+export interface PowerTrack {
+  rows: Ring;
+  means: Ring;
 }
 
 /** A slow series: one key of one table. */
@@ -34,7 +42,7 @@ export class Dataset {
   status: Status | null = null;
   marks: Marks = { marks: [], flows: [] };
   readonly pairs = new Map<string, PairTrack>();
-  readonly power = new Map<string, Ring>();
+  readonly power = new Map<string, PowerTrack>();
   readonly channels = new Map<string, Channel>();
   readonly stages: string[] = [];
   events: Ring;
@@ -97,7 +105,7 @@ export class Dataset {
   track(name: string): PairTrack {
     let track = this.pairs.get(name);
     if (!track) {
-      track = { name, rows: this.ring(), drops: this.ring() };
+      track = { name, rows: this.ring(), drops: this.ring(), means: this.ring() };
       this.pairs.set(name, track);
     }
     return track;
@@ -111,16 +119,18 @@ export class Dataset {
     const track = this.track(p.pair);
     track.rows.append(p.t, { lat_ms: p.lat_ms, power_w: p.power_w, energy_j: p.energy_j, frame: p.frame });
     track.drops.append(p.dropped_t, { frame: p.dropped_frame });
+    if (p.means) track.means.append(p.means.t, p.means.cols);
     if (p.exact === false) this.exact = false;
     this.seen(track.rows.last);
   }
 
   private addPower(p: Power): void {
-    let ring = this.power.get(p.device);
-    if (!ring) this.power.set(p.device, (ring = this.ring()));
-    ring.append(p.t, p.cols);
+    let track = this.power.get(p.device);
+    if (!track) this.power.set(p.device, (track = { rows: this.ring(), means: this.ring() }));
+    track.rows.append(p.t, p.cols);
+    if (p.means) track.means.append(p.means.t, p.means.cols);
     if (p.exact === false) this.exact = false;
-    this.seen(ring.last);
+    this.seen(track.rows.last);
   }
 
   private addChannels(c: Channels): void {

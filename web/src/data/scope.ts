@@ -1,5 +1,5 @@
 import { signal } from "@preact/signals";
-import type { Dataset, PairTrack } from "./dataset.ts";
+import type { Dataset, PairTrack, PowerTrack } from "./dataset.ts";
 import type { Ring } from "./ring.ts";
 import type { Summary, Timeline } from "./wire.ts";
 
@@ -83,9 +83,13 @@ export class Scope {
     return chosen && names.includes(chosen) ? chosen : (names[0] ?? null);
   }
 
-  powerRing(): Ring | undefined {
+  powerTrack(): PowerTrack | undefined {
     const name = this.deviceName();
     return name ? this.data.power.get(name) : undefined;
+  }
+
+  powerRing(): Ring | undefined {
+    return this.powerTrack()?.rows;
   }
 
   hold(range: Range): void {

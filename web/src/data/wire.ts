@@ -4,6 +4,12 @@
 export type Column = (number | null)[];
 export type Columns = Record<string, Column>;
 
+/** Means of the buckets that rows were thinned into. */
+export interface Means {
+  t: number[];
+  cols: Columns;
+}
+
 export interface Pairs {
   pair: string;
   t: number[];
@@ -15,6 +21,7 @@ export interface Pairs {
   dropped_frame: Column;
   total?: number;
   exact?: boolean;
+  means?: Means;
 }
 
 export interface Power {
@@ -23,6 +30,7 @@ export interface Power {
   cols: Columns;
   total?: number;
   exact?: boolean;
+  means?: Means;
 }
 
 export interface ChannelSeries {

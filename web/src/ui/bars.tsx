@@ -55,21 +55,37 @@ export function Rail(): JSX.Element {
   );
 }
 
+type Control = "pair" | "board" | "time";
+
+/** The choices that make a difference to a view. */
+const CONTROLS: Record<ViewName, Control[]> = {
+  overview: ["pair", "board", "time"],
+  power: ["pair", "board", "time"],
+  thermal: ["board", "time"],
+  host: ["time"],
+  device: ["time"],
+  sessions: [],
+  compare: [],
+  flow: [],
+  architecture: [],
+  pairing: ["pair", "time"],
+};
+
 /** What is shown, how it is followed, and what can be done with it. */
 export function TopBar(): JSX.Element {
   const page = usePage();
   const { view } = route.value;
   const past = page.past.value;
   const scope = page.scope();
-  const timed = view !== "sessions" && view !== "compare";
+  const has = (control: Control): boolean => CONTROLS[view].includes(control);
   return (
     <header class="top">
       <h1>{viewName(view)}</h1>
       {view !== "compare" && (past ? <PastState /> : <LiveState />)}
       <span class="space" />
-      {timed && <Pairs scope={scope} />}
-      {timed && <Boards scope={scope} />}
-      {timed && <Time scope={scope} />}
+      {has("pair") && <Pairs scope={scope} />}
+      {has("board") && <Boards scope={scope} />}
+      {has("time") && <Time scope={scope} />}
       <span class="buttons">
         <Tool icon="download" label="Download as CSV (D)" disabled={page.table.value === null} onClick={() => download(page.table.peek()!())} />
         <Tool icon={theme.value === "dark" ? "sun" : "moon"} label={`${theme.value === "dark" ? "Light" : "Dark"} theme (T)`} onClick={toggleTheme} />

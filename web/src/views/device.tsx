@@ -112,7 +112,7 @@ export function Health({ rows }: { rows: HealthRow[] }): JSX.Element {
                   </td>
                   <td>{row.reason}</td>
                   <td class="n">{count(row.count)}</td>
-                  <td>{row.detail ?? ""}</td>
+                  <td class="detail">{row.detail ?? ""}</td>
                 </tr>
               ))}
             </tbody>

@@ -86,11 +86,11 @@ function Cores({ scope, cores, memory }: { scope: Scope; cores: Channel[]; memor
           const busy = newest(core.ring, "busy_pct", from, to);
           return (
             <li key={core.key}>
-              <span class="bar upright">
-                <i style={{ height: `${busy || 0}%` }} />
-              </span>
-              <b>{num(busy, 0)}</b>
               <span class="note">{core.key}</span>
+              <span class="bar">
+                <i style={{ width: `${busy || 0}%` }} />
+              </span>
+              <b>{num(busy, 0)} %</b>
             </li>
           );
         })}

@@ -15,7 +15,7 @@ import { NoPairs } from "./missing.tsx";
 import { systemLine } from "./rails.ts";
 
 export function latencyLine(scope: Scope): Line {
-  return { id: "lat", label: "Latency", unit: "ms", color: "--latency", axis: 0, ring: () => scope.track()?.rows, column: "lat_ms", digits: 2 };
+  return { id: "lat", label: "Latency", unit: "ms", color: "--latency", axis: 0, ring: () => scope.track()?.rows, means: () => scope.track()?.means, column: "lat_ms", digits: 2 };
 }
 
 /** What the frames cost, in time and in energy. */

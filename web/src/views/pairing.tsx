@@ -65,7 +65,7 @@ function List({ all, pair, scope }: { all: Outcome[]; pair: string; scope: Scope
               <tr>
                 <th>Frame</th>
                 <th>{a}</th>
-                <th>{b}</th>
+                <th class="second">{b}</th>
                 <th>Latency, ms</th>
                 <th>Outcome</th>
               </tr>
@@ -75,7 +75,7 @@ function List({ all, pair, scope }: { all: Outcome[]; pair: string; scope: Scope
                 <tr key={i}>
                   <th>{Number.isNaN(o.frame) ? NONE : o.frame}</th>
                   <td>{time(o.a, true)}</td>
-                  <td>{Number.isNaN(o.b) ? NONE : time(o.b, true)}</td>
+                  <td class="second">{Number.isNaN(o.b) ? NONE : time(o.b, true)}</td>
                   <td class={latencyTone(o.b - o.a)}>{num(o.b - o.a, 3)}</td>
                   <td>
                     <State tone={o.state === "paired" ? "good" : o.state === "dropped" ? "bad" : "warn"}>{o.state === "open" ? "waiting" : o.state}</State>

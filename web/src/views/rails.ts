@@ -36,17 +36,21 @@ export function railsOf(ring: Ring | undefined): Rail[] {
   return RAILS.filter((rail) => ring?.cols.has(`${rail.id}_w`));
 }
 
+function rings(scope: Scope): Pick<Line, "ring" | "means"> {
+  return { ring: () => scope.powerRing(), means: () => scope.powerTrack()?.means };
+}
+
 export function railLine(scope: Scope, rail: Rail): Line {
-  return { id: rail.id, label: rail.label, unit: "W", color: `--rail-${rail.id}`, ring: () => scope.powerRing(), column: `${rail.id}_w` };
+  return { id: rail.id, label: rail.label, unit: "W", color: `--rail-${rail.id}`, ...rings(scope), column: `${rail.id}_w` };
 }
 
 /** Power of the whole system. */
 export function systemLine(scope: Scope, axis: 0 | 1 = 0): Line {
-  return { id: "sys", label: "System", unit: "W", color: "--power", axis, ring: () => scope.powerRing(), column: "sys_w" };
+  return { id: "sys", label: "System", unit: "W", color: "--power", axis, ...rings(scope), column: "sys_w" };
 }
 
 export function groupLine(scope: Scope, group: (typeof GROUPS)[number]): Line {
-  return { id: group.id, label: group.label, unit: "W", color: `--${group.id}`, ring: () => scope.powerRing(), column: `${group.id}_w` };
+  return { id: group.id, label: group.label, unit: "W", color: `--${group.id}`, ...rings(scope), column: `${group.id}_w` };
 }
 
 /** The slow channels of the board in view. */
