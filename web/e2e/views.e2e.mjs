@@ -74,13 +74,13 @@ test("the page is small, and everything comes from its own server", { timeout: 3
   const context = await chrome.context({ viewport: SIZES.wide });
   const { tab, faults } = await page(context, srv.url);
   const { gzipSync } = await import("node:zlib");
-  let bytes = 0;
-  tab.on("response", async (r) => {
-    if (!new URL(r.url()).pathname.startsWith("/api/")) bytes += gzipSync(await r.body()).length;
+  const bodies = [];
+  tab.on("response", (r) => {
+    if (!new URL(r.url()).pathname.startsWith("/api/")) bodies.push(r.body());
   });
   await tab.goto(srv.url);
   await tab.waitForSelector(".card b");
-  await tab.waitForTimeout(500);
+  const bytes = (await Promise.all(bodies)).reduce((sum, body) => sum + gzipSync(body).length, 0);
   assert.ok(bytes > 10_000 && bytes < 100_000, `${bytes} bytes gzipped`);
   assert.deepEqual(faults, []);
   await context.close();

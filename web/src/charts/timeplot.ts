@@ -3,6 +3,7 @@ import { centres, grid, newBuckets, thin, type Buckets, type Grid } from "../dat
 import type { Scope } from "../data/scope.ts";
 import { CalmRange } from "./calm.ts";
 import { alpha, css } from "./colors.ts";
+import { pace_ms } from "./frame.ts";
 import { follow as followPointer } from "./gestures.ts";
 import type { Line } from "./line.ts";
 import { stack } from "./stack.ts";
@@ -21,6 +22,9 @@ export interface TimePlotOptions {
   /** Charts of one key have linked cursors. */
   sync?: string;
 }
+
+/** While a live view stands within a pixel, new data is drawn so often. */
+const DATA_MS = 80;
 
 /** A chart over time that follows its scope. It reads rings itself, thins them to its pixels and hands uPlot the result. */
 export class TimePlot {
@@ -74,7 +78,9 @@ export class TimePlot {
     const pixel = (to - from) / this.plotWidth();
     const moved = !(Math.abs(from - this.drawnFrom) < pixel && Math.abs(to - this.drawnTo) < pixel);
     const version = this.version();
-    if (!moved && (version === this.drawnVersion || (scope.live && scope.held.peek() === null && now - this.paintedAt < 80))) return;
+    const following = scope.live && scope.held.peek() === null;
+    if (!moved && (version === this.drawnVersion || (following && now - this.paintedAt < DATA_MS))) return;
+    if (following && now - this.paintedAt < pace_ms()) return;
     this.paintedAt = now;
     this.drawnFrom = from;
     this.drawnTo = to;
