@@ -17,9 +17,9 @@ interface Props extends Omit<TimePlotOptions, "lines"> {
 
 /** A chart over time in a panel, with a legend that says the values under the cursor, else the newest ones. */
 export function TimeChart(props: Props): JSX.Element {
-  const { title, scope, lines, stacked, floor, ceiling, relative, sync, tall, note } = props;
+  const { title, scope, lines, stacked, floor, ceiling, relative, sync, marks, tall, note } = props;
   const key = `${scope.id} ${sync} ${stacked} ${relative} ${lines.map((l) => `${l.id}:${l.color}`).join()}`;
-  const ref = useDrawing(key, (host) => new TimePlot(host, { scope, lines, stacked, floor, ceiling, relative, sync }));
+  const ref = useDrawing(key, (host) => new TimePlot(host, { scope, lines, stacked, floor, ceiling, relative, sync, marks }));
   return (
     <section class={`panel chart${tall ? " tall" : ""}`} aria-label={title}>
       <header>

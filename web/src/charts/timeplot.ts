@@ -6,6 +6,7 @@ import { alpha, css } from "./colors.ts";
 import { pace_ms } from "./frame.ts";
 import { follow as followPointer } from "./gestures.ts";
 import type { Line } from "./line.ts";
+import { drawMarks } from "./marklines.ts";
 import { stack } from "./stack.ts";
 import { axes } from "./axes.ts";
 
@@ -19,6 +20,8 @@ export interface TimePlotOptions {
   ceiling?: [number?, number?];
   /** Show times since the session's start. */
   relative?: boolean;
+  /** Show the session's marks. */
+  marks?: boolean;
   /** Charts of one key have linked cursors. */
   sync?: string;
 }
@@ -135,7 +138,7 @@ export class TimePlot {
   }
 
   private config(): uPlot.Options {
-    const { lines, scope, stacked, relative, sync } = this.options;
+    const { lines, scope, stacked, relative, sync, marks } = this.options;
     const right = lines.some((line) => line.axis === 1);
     return {
       width: Math.max(40, this.width),
@@ -161,6 +164,7 @@ export class TimePlot {
       },
       hooks: {
         drawAxes: stacked ? [] : [(u) => this.drawExtremes(u)],
+        draw: marks ? [(u) => drawMarks(u, scope.data.marks.marks, this.origin())] : [],
         setSelect: [(u) => this.selected(u)],
         setCursor: [(u) => this.pointed(u)],
       },

@@ -10,6 +10,8 @@ export type Link = "connecting" | "live" | "polling" | "offline" | "refused";
 const POLL_MS = 1_000;
 /** Between attempts at the stream while polling. */
 const STREAM_RETRY_MS = 15_000;
+/** A stream that broke after less than this counts as one that does not come through. */
+const STREAM_LIVED_MS = 5_000;
 /** A stream that says nothing for so long (it sends `status` every second) is dead, whatever the browser believes. */
 const SILENCE_MS = 6_000;
 
@@ -24,6 +26,7 @@ export class LiveLink {
   private stream: EventSource | null = null;
   private id = "";
   private timer = 0;
+  private opened = 0;
   private heard = 0;
   private streamFailed = -Infinity;
   private loading = false;
@@ -140,6 +143,7 @@ export class LiveLink {
     }
     const stream = new EventSource(`/api/stream?since=${encodeURIComponent(this.id)}`);
     this.stream = stream;
+    this.opened = performance.now();
     this.heard = performance.now();
     for (const name of MESSAGE_NAMES) {
       stream.addEventListener(name, (e) => this.receive(stream, { event: name, data: JSON.parse(e.data) } as Message, e.lastEventId));
@@ -173,7 +177,8 @@ export class LiveLink {
   private lost(stream: EventSource): void {
     if (stream !== this.stream) return;
     this.close();
-    this.streamFailed = performance.now();
+    // A stream that had lived is opened again at once; one that never came through is not, for a while.
+    if (performance.now() - this.opened < STREAM_LIVED_MS) this.streamFailed = performance.now();
     void this.poll();
   }
 

@@ -110,7 +110,7 @@ function Sources({ status }: { status: Status }): JSX.Element {
                 <th>State</th>
                 <th class="n">Rows/s</th>
                 <th class="n">Lost</th>
-                <th>Last row</th>
+                <th class="last">Last row</th>
               </tr>
             </thead>
             <tbody>
@@ -125,7 +125,7 @@ function Sources({ status }: { status: Status }): JSX.Element {
                   </td>
                   <td class="n">{num(s.rate_hz, 1)}</td>
                   <td class="n">{count(s.lost)}</td>
-                  <td class="nowrap">{time(s.last)}</td>
+                  <td class="nowrap last">{time(s.last)}</td>
                 </tr>
               ))}
             </tbody>

@@ -25,12 +25,13 @@ export function Overview({ scope }: { scope: Scope }): JSX.Element {
   const { held, summary, pair, loaded } = scope;
   const figures = useMemo(() => maker.make(scope), [maker, now, held.value, summary.value, pair.value, loaded.value]);
   useTable(() => pairTable(scope));
-  const lines = useMemo(() => [latencyLine(scope), systemLine(scope, 1)], [scope]);
+  const board = scope.data.power.size > 0;
+  const lines = useMemo(() => (board ? [latencyLine(scope), systemLine(scope, 1)] : [latencyLine(scope)]), [scope, board]);
   return (
     <>
       <Cards scope={scope} figures={figures} />
       {scope.pairNames().length === 0 && <NoPairs />}
-      <TimeChart title="Latency and power" scope={scope} lines={lines} floor={[0]} tall note={pairLabel(scope.pairName())} />
+      <TimeChart title={board ? "Latency and power" : "Latency"} scope={scope} lines={lines} floor={[0]} marks tall note={pairLabel(scope.pairName())} />
       <div class="row three">
         <ScatterPlot scope={scope} corr={figures.corr} />
         <Bars figures={figures} still={!scope.live || held.value !== null} />

@@ -45,7 +45,7 @@ export function Power({ scope }: { scope: Scope }): JSX.Element {
   return (
     <>
       <Totals scope={scope} />
-      <TimeChart title="Rails" scope={scope} lines={lines} stacked={mode !== "single"} floor={[0]} tall>
+      <TimeChart title="Rails" scope={scope} lines={lines} stacked={mode !== "single"} floor={[0]} marks tall>
         <Choice label="How rails are drawn" value={mode} options={MODES} onChange={(m) => (setMode(m), remember(MODE_KEY, m))} />
       </TimeChart>
       <div class="row power">
@@ -71,7 +71,7 @@ function Totals({ scope }: { scope: Scope }): JSX.Element {
     <div class="cards six">
       <Card id="power" label={scope.live && !scope.held.value ? "Power now" : "Power, last"} value={num(newest(ring, "sys_w", from, to), 1)} unit="W" />
       <Card id="power-mean" label="Mean in view" value={num(meanW, 1)} unit="W" />
-      <Card id="peak" label="Peak" value={num(peak.w, 1)} unit="W" hint={`at ${time(peak.t)}`} />
+      <Card id="peak" label="Peak" value={num(peak.w, 1)} unit={`W · ${time(peak.t)}`} />
       <Card id="energy" label={scope.live ? "Energy since start" : "Energy"} value={energy.value} unit={energy.unit} hint={since != null ? `${num(since / 3600, 3)} Wh` : ""} />
       <Card id="energy-view" label="Energy in view" value={inView.value} unit={inView.unit} />
       <Card id="ms-per-w" label="Latency a watt" value={num(perWatt, 4)} unit="ms/W" />
