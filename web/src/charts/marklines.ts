@@ -1,6 +1,21 @@
 import type uPlot from "uplot";
 import type { Mark } from "../data/wire.ts";
+import type { Ring } from "../data/ring.ts";
 import { css } from "./colors.ts";
+
+/** Height of the tick of a dropped frame, in CSS pixels. */
+const TICK = 7;
+
+/** Draws dropped frames as ticks that stand on the time axis. */
+export function drawDrops(u: uPlot, drops: Ring | undefined, from: number, to: number, origin: number): void {
+  if (!drops || drops.length === 0) return;
+  const { ctx, bbox } = u;
+  const ratio = devicePixelRatio;
+  const bottom = bbox.top + bbox.height;
+  ctx.fillStyle = css("--bad");
+  const end = drops.lower(to);
+  for (let i = drops.lower(from); i < end; i++) ctx.fillRect(u.valToPos(drops.t[i] - origin, "x", true) - ratio / 2, bottom - TICK * ratio, 1.5 * ratio, TICK * ratio);
+}
 
 /** Least distance between two labels, in CSS pixels. */
 const APART = 72;

@@ -6,7 +6,7 @@ import { alpha, css } from "./colors.ts";
 import { pace_ms } from "./frame.ts";
 import { follow as followPointer } from "./gestures.ts";
 import type { Line } from "./line.ts";
-import { drawMarks } from "./marklines.ts";
+import { drawDrops, drawMarks } from "./marklines.ts";
 import { stack } from "./stack.ts";
 import { axes } from "./axes.ts";
 
@@ -20,7 +20,7 @@ export interface TimePlotOptions {
   ceiling?: [number?, number?];
   /** Show times since the session's start. */
   relative?: boolean;
-  /** Show the session's marks. */
+  /** Show the session's marks, and the dropped frames of the pair. */
   marks?: boolean;
   /** Charts of one key have linked cursors. */
   sync?: string;
@@ -164,7 +164,7 @@ export class TimePlot {
       },
       hooks: {
         drawAxes: stacked ? [] : [(u) => this.drawExtremes(u)],
-        draw: marks ? [(u) => drawMarks(u, scope.data.marks.marks, this.origin())] : [],
+        draw: marks ? [(u) => this.annotate(u)] : [],
         setSelect: [(u) => this.selected(u)],
         setCursor: [(u) => this.pointed(u)],
       },
@@ -212,6 +212,12 @@ export class TimePlot {
       }
     });
     ctx.restore();
+  }
+
+  private annotate(u: uPlot): void {
+    const { scope } = this.options;
+    drawMarks(u, scope.data.marks.marks, this.origin());
+    drawDrops(u, scope.track()?.drops, this.drawnFrom, this.drawnTo, this.origin());
   }
 
   private selected(u: uPlot): void {

@@ -142,7 +142,7 @@ function Side({ name, session }: { name: string; session: PastSession }): JSX.El
   const linked = { scope, relative: true, sync: "compare" };
   return (
     <div class="side">
-      <TimeChart title={`${name}: latency`} lines={latency} floor={[0]} {...linked} />
+      <TimeChart title={`${name}: latency`} lines={latency} floor={[0]} marks {...linked} />
       <TimeChart title={`${name}: power`} lines={system} floor={[0]} {...linked} />
       {stacked.length > 0 && <TimeChart title={`${name}: rails`} lines={stacked} stacked floor={[0]} {...linked} />}
     </div>

@@ -11,7 +11,7 @@ import { joules, num, time } from "../ui/format.ts";
 import { Card, Choice, Panel } from "../ui/parts.tsx";
 import { recall, remember } from "../ui/theme.ts";
 import { NoBoard } from "./missing.tsx";
-import { GROUPS, boardChannel, groupLine, railLine, railsOf, systemLine } from "./rails.ts";
+import { GROUPS, RAILS, boardChannel, groupLine, railLine, railsOf, systemLine } from "./rails.ts";
 import type { Line } from "../charts/line.ts";
 
 const MODE_KEY = "bl.power";
@@ -175,7 +175,8 @@ function Split({ scope }: { scope: Scope }): JSX.Element {
 function powerTable(scope: Scope): Table {
   const ring = scope.powerRing();
   const { from, to } = scope.range();
-  const names = ring ? [...ring.cols.keys()] : [];
+  const order = ["sys_w", ...GROUPS.map((g) => `${g.id}_w`), ...RAILS.map((r) => `${r.id}_w`)];
+  const names = order.filter((name) => ring?.cols.has(name));
   function* rows(): Generator<(string | number)[]> {
     if (!ring) return;
     const cols = names.map((n) => ring.cols.get(n)!);

@@ -1,9 +1,11 @@
 import type { JSX } from "preact";
 import { useEffect, useState } from "preact/hooks";
+import { beat } from "../charts/frame.ts";
 import { getJson } from "../data/api.ts";
 import type { Session, SessionPage } from "../data/wire.ts";
 import { useTable } from "../ui/download.ts";
 import { bytes, count, date, duration, text } from "../ui/format.ts";
+import { usePage } from "../ui/page.ts";
 import { Empty, Panel, State } from "../ui/parts.tsx";
 import { go, href } from "../ui/router.ts";
 
@@ -18,15 +20,18 @@ export function Sessions(): JSX.Element {
   const [marked, setMarked] = useState<string[]>([]);
   const load = async (before: string | null): Promise<void> => {
     try {
-      const page = await getJson<SessionPage>("/api/sessions", { limit: PAGE, before });
-      setSessions((known) => [...(before ? (known ?? []) : []), ...page.sessions]);
-      setNext(page.next);
+      const answer = await getJson<SessionPage>("/api/sessions", { limit: PAGE, before });
+      setSessions((known) => [...(before ? (known ?? []) : []), ...answer.sessions]);
+      setNext(answer.next);
       setError("");
     } catch (cause) {
       setError(cause instanceof Error ? cause.message : String(cause));
     }
   };
-  useEffect(() => void load(null), []);
+  const page = usePage();
+  void beat.value;
+  const live = `${page.data.session?.id} ${page.data.session?.state}`;
+  useEffect(() => void load(null), [live]); // a session began or ended
   useTable(() => ({
     name: "bl-sessions",
     header: ["id", "node", "state", "started_ms", "ended_ms", "duration_s", "simulated", "pairs", "bytes"],
