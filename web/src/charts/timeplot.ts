@@ -99,8 +99,9 @@ export class TimePlot {
   }
 
   private version(): number {
-    let sum = 0;
-    for (const line of this.options.lines) sum += line.ring()?.version ?? 0;
+    const { scope, marks } = this.options;
+    let sum = marks ? scope.data.marks.marks.length + (scope.track()?.drops.version ?? 0) : 0;
+    for (const line of this.options.lines) sum += (line.ring()?.version ?? 0) + (line.means?.()?.version ?? 0);
     return sum;
   }
 
