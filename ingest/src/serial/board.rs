@@ -11,6 +11,7 @@ mod signal;
 use std::collections::VecDeque;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -136,6 +137,11 @@ impl VirtualBoard {
         self.control.change(|state| state.plugged = true);
     }
 
+    /// How many requests it has handled, well-formed or not.
+    pub fn requests(&self) -> u64 {
+        self.control.requests.load(Ordering::Acquire)
+    }
+
     /// The snapshots sent since the last call, as far as they are remembered.
     pub fn take_sent(&self) -> Vec<SentSample> {
         self.control.state().sent.drain(..).collect()
@@ -167,6 +173,7 @@ struct Control {
     state: Mutex<State>,
     wake: OwnedFd,
     keep_sent: usize,
+    requests: AtomicU64,
 }
 
 #[derive(Debug)]
@@ -183,7 +190,7 @@ impl Control {
         let state =
             State { stopping: false, plugged: true, path: None, faults, sent: VecDeque::new() };
         let wake = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
-        Ok(Self { state: Mutex::new(state), wake, keep_sent })
+        Ok(Self { state: Mutex::new(state), wake, keep_sent, requests: AtomicU64::new(0) })
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

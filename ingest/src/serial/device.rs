@@ -13,6 +13,10 @@ use crate::source::Stop;
 /// How often a board is asked who it is before it counts as something else.
 const PROBES: usize = 3;
 
+/// Pauses after a request without a reply, first and second try: what the port hands over together with the next
+/// request would be one request to the firmware.
+const WRITE_WAITS_NS: [i64; 2] = [20_000_000, 100_000_000];
+
 /// What failed on a board.
 #[derive(Debug, thiserror::Error)]
 pub enum DeviceError {
@@ -198,21 +202,48 @@ impl Device {
     /// When the firmware does not know the command, or says that it refused it.
     pub fn write(&mut self, request: Request<'_>, stop: &Stop) -> Result<(), DeviceError> {
         self.supported(request.opcode())?;
+        let [first_ns, second_ns] = WRITE_WAITS_NS;
+        let mut status = self.send_and_ask(&request, first_ns, stop)?;
+        if status == Status::BadLength {
+            // The port may have handed STATUS over together with the request: then nothing was done.
+            status = self.send_and_ask(&request, second_ns, stop)?;
+        }
+        match status {
+            Status::Ok => Ok(()),
+            status => {
+                Err(DeviceError::Refused { path: self.shown(), opcode: request.opcode(), status })
+            }
+        }
+    }
+
+    /// Sends a request without a reply; firmware that cannot tell is taken to have done it.
+    fn send_and_ask(
+        &mut self,
+        request: &Request<'_>,
+        wait_ns: i64,
+        stop: &Stop,
+    ) -> Result<Status, DeviceError> {
         self.port.send(&request.encode())?;
-        // Two requests that the port hands over together would be one to the firmware.
-        stop.sleep_ns(5_000_000);
-        if !self.identity.contract.supports(Opcode::Status) {
-            return Ok(());
+        stop.sleep_ns(wait_ns);
+        if self.identity.contract.supports(Opcode::Status) {
+            self.status(stop)
+        } else {
+            Ok(Status::Ok)
         }
-        let reply = self.read(Request::Plain(Opcode::Status), stop)?;
-        match reply.first().and_then(|code| Status::of(*code)) {
-            Some(Status::Ok) => Ok(()),
-            status => Err(DeviceError::Refused {
-                path: self.shown(),
-                opcode: request.opcode(),
-                status: status.unwrap_or(Status::BadParameter),
-            }),
-        }
+    }
+
+    /// What became of the request before.
+    fn status(&mut self, stop: &Stop) -> Result<Status, DeviceError> {
+        let request = Request::Plain(Opcode::Status);
+        let reply = match self.read(request, stop) {
+            Err(DeviceError::Port(PortError::Timeout { .. })) => {
+                self.port.drain(stop)?;
+                self.read(request, stop)?
+            }
+            reply => reply?,
+        };
+        let status = reply.first().and_then(|code| Status::of(*code));
+        status.ok_or_else(|| DeviceError::Foreign(self.shown()))
     }
 
     fn supported(&self, opcode: Opcode) -> Result<(), DeviceError> {

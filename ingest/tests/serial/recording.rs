@@ -70,6 +70,11 @@ impl Recording {
         self.thread.take().unwrap().join().unwrap()
     }
 
+    /// Whether the source has ended by itself.
+    pub fn ended(&self) -> bool {
+        self.thread.as_ref().is_none_or(JoinHandle::is_finished)
+    }
+
     pub fn table(&self, name: &str) -> RecordBatch {
         let table = bl_schemas::table(name).unwrap();
         let batches = self.memory.batches.lock().unwrap();

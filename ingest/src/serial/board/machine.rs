@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bl_store::clock::monotonic_ns;
@@ -199,6 +200,7 @@ impl Machine {
             let transfer: Vec<u8> = self.arrived.drain(..bytes.max(1)).collect();
             let answer = self.firmware.handle(&transfer, now_ns);
             self.answer(answer);
+            self.control.requests.fetch_add(1, Ordering::Release);
         }
     }
 
