@@ -7,5 +7,7 @@ pub mod kernel;
 mod meter;
 pub mod rapl;
 pub mod source;
+mod supervisor;
 
 pub use source::{Context, Source, SourceError};
+pub use supervisor::Supervisor;

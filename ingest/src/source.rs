@@ -12,9 +12,11 @@ use std::time::Duration;
 
 use arrow_array::RecordBatch;
 use bl_schemas::Table;
+use bl_store::SessionWriter;
 use bl_store::clock::Anchor;
 
-pub use context::{Context, Reason, SourceState, SourceStatus};
+pub use bl_store::{Full, Reason};
+pub use context::{Context, SourceState, SourceStatus};
 pub use faults::Faults;
 pub(crate) use sampling::rows_of;
 pub use sampling::sample_at;
@@ -65,7 +67,12 @@ pub trait Sink: Send + Sync {
     fn anchor(&self) -> Anchor;
 }
 
-/// The store has no room for more rows now; what was handed over is lost.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the store cannot take more rows now: the disk is full or too slow")]
-pub struct Full;
+impl Sink for SessionWriter {
+    fn append(&self, table: &'static Table, rows: RecordBatch) -> Result<(), Full> {
+        SessionWriter::append(self, table, rows)
+    }
+
+    fn anchor(&self) -> Anchor {
+        SessionWriter::anchor(self)
+    }
+}

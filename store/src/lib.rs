@@ -1,6 +1,38 @@
 //! Sessions on disk: write-ahead segments, sealed Parquet, recovery and reading.
+//!
+//! The store is the bus between what records and what reads: one [`SessionWriter`] a session, any number of
+//! readers through [`Store`] and [`Session`], which see sealed and open rows together. `docs/format.md` draws
+//! the files byte by byte.
 
 pub mod clock;
+mod count;
+mod error;
+mod frame;
+mod health;
+mod layout;
+mod lock;
+mod manifest;
+mod names;
+mod recover;
+mod rest;
 mod rows;
+mod seal;
+mod segment;
+mod session;
+mod store;
+mod writer;
 
+pub use count::Footer;
+pub use error::{Result, StoreError};
+pub use health::{Reason, health_row};
+pub use layout::{SealedFile, SessionDir};
+pub use manifest::{FORMAT, Manifest, State, boot_id};
+pub use names::{NameError, SessionId};
+pub use recover::Recovered;
+pub use rest::{Origin, at_rest};
 pub use rows::{ColumnIndex, Rows};
+pub use seal::write_parquet;
+pub use segment::{Damage, SegmentReader};
+pub use session::{Session, Snapshot};
+pub use store::Store;
+pub use writer::{Full, SessionSpec, SessionWriter, WriteOptions};

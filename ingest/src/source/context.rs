@@ -1,72 +1,14 @@
 //! What a source is given to work with.
 
-use std::fmt;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow_array::RecordBatch;
 use bl_schemas::Table;
-use bl_store::Rows;
 use bl_store::clock::{Anchor, monotonic_ns};
+use bl_store::{Reason, Rows, health_row};
 
 use super::{Sink, Stop};
-
-/// Why a row of `health` was written. The list is short on purpose, and `docs/health.md` explains each.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Reason {
-    /// A source began to deliver.
-    Up,
-    /// A source failed and will be tried again.
-    Down,
-    /// A device that was there is gone.
-    Unplugged,
-    /// A deadline was missed: samples that were not taken.
-    Late,
-    /// A request got no reply in time.
-    Timeout,
-    /// A reply or a line made no sense and was not recorded.
-    Malformed,
-    /// The sender itself counted events that it could not send.
-    SenderDropped,
-    /// Rows that the store could not take.
-    StoreFull,
-    /// The same sample was delivered again.
-    Repeated,
-    /// A reading that one device does not support.
-    Unsupported,
-    /// The kernel or the device refused permission.
-    Denied,
-    /// A counter went backwards or wrapped in a way that cannot be undone.
-    CounterReset,
-    /// A process died while it recorded; its segments were sealed afterwards.
-    Recovered,
-    /// Bytes of a segment that were damaged.
-    Damaged,
-    /// The disk refused a write or a sync.
-    Disk,
-}
-
-impl fmt::Display for Reason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Reason::Up => "up",
-            Reason::Down => "down",
-            Reason::Unplugged => "unplugged",
-            Reason::Late => "late",
-            Reason::Timeout => "timeout",
-            Reason::Malformed => "malformed",
-            Reason::SenderDropped => "sender_dropped",
-            Reason::StoreFull => "store_full",
-            Reason::Repeated => "repeated",
-            Reason::Unsupported => "unsupported",
-            Reason::Denied => "denied",
-            Reason::CounterReset => "counter_reset",
-            Reason::Recovered => "recovered",
-            Reason::Damaged => "damaged",
-            Reason::Disk => "disk",
-        })
-    }
-}
 
 /// How a source is doing, as the status line and the summary show it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -88,6 +30,7 @@ pub struct SourceStatus {
     pub name: String,
     rows: AtomicU64,
     lost: AtomicU64,
+    up: AtomicBool,
     last_ns: AtomicI64,
     text: Mutex<(SourceState, String)>,
 }
@@ -99,6 +42,7 @@ impl SourceStatus {
             name,
             rows: AtomicU64::new(0),
             lost: AtomicU64::new(0),
+            up: AtomicBool::new(false),
             last_ns: AtomicI64::new(0),
             text: Mutex::new((SourceState::Starting, String::new())),
         }
@@ -126,6 +70,10 @@ impl SourceStatus {
 
     /// Sets the state.
     pub fn set_state(&self, state: SourceState, text: impl Into<String>) {
+        // It is up with its first rows, whatever it says before.
+        if state != SourceState::Up {
+            self.up.store(false, Ordering::Relaxed);
+        }
         *self.text.lock().unwrap_or_else(PoisonError::into_inner) = (state, text.into());
     }
 }
@@ -190,6 +138,13 @@ impl Context {
             Ok(()) => {
                 self.status.rows.fetch_add(count, Ordering::Relaxed);
                 self.status.last_ns.store(monotonic_ns(), Ordering::Relaxed);
+                if !self.status.up.swap(true, Ordering::Relaxed) {
+                    // A source that has said already what it delivers is not talked over.
+                    if self.status.state().0 != SourceState::Up {
+                        self.status.set_state(SourceState::Up, "");
+                    }
+                    self.health(Reason::Up, 1, format!("{} delivers", self.status.name));
+                }
             }
             Err(full) => {
                 self.lost(Reason::StoreFull, count, format!("table {}: {full}", table.name))
@@ -214,13 +169,9 @@ impl Context {
     /// Writes a row of `health`, stamped now.
     pub fn health(&self, reason: Reason, count: u64, detail: impl AsRef<str>) {
         let Some(table) = bl_schemas::table("health") else { return };
-        let mut rows = Rows::new(table);
-        let (r, c, d) = (rows.column("reason"), rows.column("count"), rows.column("detail"));
-        rows.begin(self.anchor().now(), &self.status.name);
-        rows.str(r, reason.to_string().as_str());
-        rows.i64(c, count as i64);
-        rows.str(d, detail.as_ref());
-        if self.sink.append(table, rows.finish()).is_err() {
+        let now = self.anchor().now();
+        let row = health_row(table, now, &self.status.name, reason, count, detail.as_ref());
+        if self.sink.append(table, row).is_err() {
             // The store is full: the loss stays visible in the status line and in the summary.
             self.status.lost.fetch_add(1, Ordering::Relaxed);
         }

@@ -1,0 +1,185 @@
+use super::*;
+use proptest::prelude::*;
+
+const SIDES: [Side; 5] =
+    [Side::AtOrBefore, Side::Before, Side::AtOrAfter, Side::After, Side::Nearest];
+
+fn rows<'a>(ts: &'a [i64], keys: Option<&'a [u32]>) -> LeftRows<'a> {
+    LeftRows { ts, valid: None, keys }
+}
+
+/// The definition, by looking at every right row.
+fn oracle(
+    side: Side,
+    tolerance: Option<i64>,
+    t: i64,
+    key: u32,
+    right: &[(i64, u32)],
+) -> Option<usize> {
+    let fits = |ts: i64| match side {
+        Side::AtOrBefore => ts <= t,
+        Side::Before => ts < t,
+        Side::AtOrAfter => ts >= t,
+        Side::After => ts > t,
+        Side::Nearest => true,
+    };
+    let candidates = right.iter().enumerate().filter(|(_, (ts, k))| *k == key && fits(*ts));
+    let best = match side {
+        Side::AtOrBefore | Side::Before => candidates.max_by_key(|(i, (ts, _))| (*ts, *i)),
+        Side::AtOrAfter | Side::After => candidates.min_by_key(|(i, (ts, _))| (*ts, *i)),
+        Side::Nearest => candidates.min_by_key(|(i, (ts, _))| {
+            let order = if *ts <= t { -(*i as i64) } else { *i as i64 };
+            (ts.abs_diff(t), *ts > t, order)
+        }),
+    };
+    best.filter(|(_, (ts, _))| tolerance.is_none_or(|tol| ts.abs_diff(t) <= tol as u64))
+        .map(|(i, _)| i)
+}
+
+fn sorted(keys: u32) -> impl Strategy<Value = Vec<(i64, u32)>> {
+    prop::collection::vec((-40i64..40, 0..keys), 0..60).prop_map(|mut rows| {
+        rows.sort_by_key(|row| row.0);
+        rows
+    })
+}
+
+fn side() -> impl Strategy<Value = Side> {
+    prop::sample::select(SIDES.to_vec())
+}
+
+/// Feeds the matcher in pieces, asking after each one, and dropping right rows as it allows.
+fn stream(
+    side: Side,
+    tolerance: Option<i64>,
+    left: &[(i64, u32)],
+    right: &[(i64, u32)],
+    keyed: bool,
+    piece: usize,
+) -> Vec<Option<usize>> {
+    let mut matcher = AsOf::new(side, tolerance);
+    let (ts, keys): (Vec<i64>, Vec<u32>) = left.iter().copied().unzip();
+    let mut answers = Vec::new();
+    let mut dropped = vec![false; right.len()];
+    let mut pieces = right.chunks(piece);
+    loop {
+        let from = answers.len();
+        let left = rows(&ts[from..], keyed.then_some(&keys[from..]));
+        let mut matches = Vec::new();
+        let resolved = matcher.resolve(left, &mut matches).unwrap();
+        assert_eq!(resolved, matches.len());
+        for row in matches {
+            answers.push((row != UNMATCHED).then_some(row as usize));
+            assert!(row == UNMATCHED || !dropped[row as usize], "row {row} was given up too early");
+        }
+        let seen = matcher.right_rows();
+        for row in 0..seen {
+            dropped[row as usize] |= !matcher.needs(row..row + 1);
+        }
+        match pieces.next() {
+            Some(piece) => {
+                let (ts, keys): (Vec<i64>, Vec<u32>) = piece.iter().copied().unzip();
+                matcher.push_right(&ts, keyed.then_some(&keys)).unwrap();
+            }
+            None if answers.len() == ts.len() => return answers,
+            None => matcher.finish_right(),
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn equals_the_definition(
+        side in side(),
+        tolerance in prop::option::of(0i64..30),
+        left in sorted(3),
+        right in sorted(3),
+        keyed in any::<bool>(),
+        piece in 1usize..20,
+    ) {
+        let plain = |rows: &[(i64, u32)]| -> Vec<(i64, u32)> {
+            rows.iter().map(|&(ts, key)| (ts, if keyed { key } else { 0 })).collect()
+        };
+        let expected: Vec<_> = plain(&left)
+            .iter()
+            .map(|&(t, key)| oracle(side, tolerance, t, key, &plain(&right)))
+            .collect();
+        let (lt, lk): (Vec<i64>, Vec<u32>) = left.iter().copied().unzip();
+        let (rt, rk): (Vec<i64>, Vec<u32>) = right.iter().copied().unzip();
+        let batch = as_of(
+            side,
+            tolerance,
+            rows(&lt, keyed.then_some(&lk)),
+            &rt,
+            keyed.then_some(&rk),
+        ).unwrap();
+        prop_assert_eq!(&batch, &expected);
+        prop_assert_eq!(&stream(side, tolerance, &left, &right, keyed, piece), &expected);
+    }
+
+    #[test]
+    fn memory_is_bounded_by_the_distance_of_the_two_sides(piece in 1usize..50) {
+        let mut matcher = AsOf::new(Side::AtOrBefore, None);
+        for start in (0..5_000).step_by(piece) {
+            let ts: Vec<i64> = (start as i64..(start + piece) as i64).collect();
+            matcher.push_right(&ts, None).unwrap();
+            let mut matches = Vec::new();
+            matcher.resolve(rows(&ts, None), &mut matches).unwrap();
+            prop_assert!(matcher.tracks[0].ts.len() <= 4 * piece + 4);
+        }
+    }
+}
+
+#[test]
+fn empty_sides() {
+    for side in SIDES {
+        assert_eq!(as_of(side, None, rows(&[], None), &[1], None).unwrap(), vec![]);
+        assert_eq!(as_of(side, None, rows(&[1], None), &[], None).unwrap(), vec![None]);
+    }
+}
+
+#[test]
+fn equal_stamps_take_the_last_back_and_the_first_ahead() {
+    let at = |side| as_of(side, None, rows(&[5], None), &[5, 5, 5], None).unwrap()[0];
+    assert_eq!(at(Side::AtOrBefore), Some(2));
+    assert_eq!(at(Side::AtOrAfter), Some(0));
+    assert_eq!(at(Side::Nearest), Some(2));
+    assert_eq!(at(Side::Before), None);
+    assert_eq!(at(Side::After), None);
+}
+
+#[test]
+fn null_stamps_and_null_keys_stay_unmatched() {
+    let valid = NullBuffer::from(vec![false, true, true]);
+    let left = LeftRows { ts: &[0, 5, 6], valid: Some(&valid), keys: Some(&[0, NO_KEY, 0]) };
+    let found = as_of(Side::AtOrBefore, None, left, &[1], Some(&[0])).unwrap();
+    assert_eq!(found, vec![None, None, Some(0)]);
+}
+
+#[test]
+fn stamps_at_the_ends_of_the_range_do_not_overflow() {
+    let at = |side, tolerance| {
+        as_of(side, tolerance, rows(&[i64::MAX], None), &[i64::MIN], None).unwrap()[0]
+    };
+    assert_eq!(at(Side::AtOrBefore, None), Some(0));
+    assert_eq!(at(Side::AtOrBefore, Some(i64::MAX)), None);
+    assert_eq!(at(Side::Nearest, Some(i64::MAX)), None);
+}
+
+#[test]
+fn a_row_out_of_order_is_named() {
+    let mut matcher = AsOf::new(Side::AtOrBefore, None);
+    matcher.push_right(&[1, 5], None).unwrap();
+    let error = matcher.push_right(&[6, 4], None).unwrap_err();
+    assert_eq!(error, AsOfError::Unsorted { input: "right", row: 3, ts: 4, previous: 6 });
+    matcher.finish_right();
+    let error = matcher.resolve(rows(&[3, 2], None), &mut Vec::new()).unwrap_err();
+    assert_eq!(error, AsOfError::Unsorted { input: "left", row: 1, ts: 2, previous: 3 });
+}
+
+#[test]
+fn the_interpolated_value_lies_on_the_line() {
+    assert_eq!(interpolate(5, (0, 10.0), (10, 20.0)), 15.0);
+    assert_eq!(interpolate(0, (0, 10.0), (10, 20.0)), 10.0);
+    assert_eq!(interpolate(10, (0, 10.0), (10, 20.0)), 20.0);
+    assert_eq!(interpolate(7, (7, 3.0), (7, 9.0)), 3.0);
+}

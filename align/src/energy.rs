@@ -1,0 +1,312 @@
+//! Joules between two instants of a power series, and watts at an instant.
+//!
+//! The integral is kept as a running sum over the samples, so that a frame costs two searches
+//! whatever its length. Between samples, power is a [line or held](Method). A null (or not finite)
+//! sample is no sample: its neighbours are further apart. Neighbours further apart than the
+//! tolerance leave a gap, where power is unknown.
+
+use arrow_array::types::ArrowPrimitiveType;
+use arrow_array::{Array, Float64Array, PrimitiveArray};
+
+#[cfg(test)]
+mod tests;
+
+const SECONDS_PER_NS: f64 = 1e-9;
+
+/// What power is between two samples.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Method {
+    /// On the line between them, so that the integral is the trapezoid rule's: exact where power is
+    /// piecewise linear between samples. Unknown after the last sample.
+    Trapezoid,
+    /// That of the earlier sample, for as long as the tolerance: sample and hold. Known after the
+    /// last sample, too.
+    Hold,
+}
+
+/// What a gap between the two instants does. An instant in a gap is unknown in either case.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Gaps {
+    /// The energy is unknown.
+    Null,
+    /// The line, or the held value, goes on through the gap: what a difference of cumulated sums
+    /// looked up by two as-of joins comes to.
+    Bridge,
+}
+
+/// How to integrate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EnergyOptions {
+    /// Power between samples.
+    pub method: Method,
+    /// Gaps between the instants.
+    pub gaps: Gaps,
+    /// The longest time between neighbouring samples that is no gap.
+    pub tolerance_ns: i64,
+}
+
+/// A sample that cannot be appended.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum EnergyError {
+    /// The series is not in order of time.
+    #[error(
+        "power sample at {ts_ns} ns comes after the one at {last_ns} ns: sort the series by time"
+    )]
+    OutOfOrder {
+        /// Time of the sample.
+        ts_ns: i64,
+        /// Time of the last sample before.
+        last_ns: i64,
+    },
+    /// Times and samples are not as many.
+    #[error("{times} times with {samples} power samples: give one time a sample")]
+    Length {
+        /// How many times.
+        times: usize,
+        /// How many samples.
+        samples: usize,
+    },
+}
+
+/// A power series in order of time, with its integral. At equal times the last sample counts.
+#[derive(Clone, Debug)]
+pub struct EnergyIndex {
+    options: EnergyOptions,
+    ts_ns: Vec<i64>,
+    watts: Vec<f64>,
+    /// Joules from the first sample to each.
+    joules: Vec<f64>,
+    /// How many gaps lie before each sample.
+    gaps: Vec<u32>,
+    /// What rounding took from the last of `joules` (Kahan summation).
+    lost_j: f64,
+}
+
+impl EnergyIndex {
+    /// An index without samples.
+    pub fn new(options: EnergyOptions) -> Self {
+        Self {
+            options,
+            ts_ns: Vec::new(),
+            watts: Vec::new(),
+            joules: Vec::new(),
+            gaps: Vec::new(),
+            lost_j: 0.0,
+        }
+    }
+
+    /// Appends samples in watts; nulls are passed over.
+    ///
+    /// # Errors
+    /// When a time is before the one before it, or the columns differ in length. The samples before
+    /// the fault are in.
+    pub fn extend<W>(&mut self, ts_ns: &[i64], watts: &PrimitiveArray<W>) -> Result<(), EnergyError>
+    where
+        W: ArrowPrimitiveType<Native: Into<f64>>,
+    {
+        let (times, samples) = (ts_ns.len(), watts.len());
+        if times != samples {
+            return Err(EnergyError::Length { times, samples });
+        }
+        self.ts_ns.reserve(times);
+        self.watts.reserve(times);
+        self.joules.reserve(times);
+        self.gaps.reserve(times);
+        match watts.nulls() {
+            None => ts_ns.iter().zip(watts.values()).try_for_each(|(&ts, &w)| self.push(ts, w)),
+            Some(nulls) => {
+                nulls.valid_indices().try_for_each(|row| self.push(ts_ns[row], watts.value(row)))
+            }
+        }
+    }
+
+    /// Appends one sample in watts; one that is not finite is passed over.
+    ///
+    /// # Errors
+    /// When it is earlier than the last one.
+    pub fn push(&mut self, ts_ns: i64, watts: impl Into<f64>) -> Result<(), EnergyError> {
+        let watts = watts.into();
+        if !watts.is_finite() {
+            return Ok(());
+        }
+        let (joules, gaps) = match self.ts_ns.last() {
+            None => (0.0, 0),
+            Some(&last_ns) if ts_ns < last_ns => {
+                return Err(EnergyError::OutOfOrder { ts_ns, last_ns });
+            }
+            Some(_) => self.up_to(ts_ns, watts),
+        };
+        self.ts_ns.push(ts_ns);
+        self.watts.push(watts);
+        self.joules.push(joules);
+        self.gaps.push(gaps);
+        Ok(())
+    }
+
+    /// Forgets samples that no instant from `ts_ns` on needs, when that frees half of the memory.
+    pub fn trim_before(&mut self, ts_ns: i64) {
+        let before = self.ts_ns.partition_point(|&sample| sample <= ts_ns).saturating_sub(1);
+        if before == 0 || before < self.ts_ns.len() / 2 {
+            return;
+        }
+        let forgotten_j = self.joules[before];
+        self.ts_ns.drain(..before);
+        self.watts.drain(..before);
+        self.gaps.drain(..before);
+        self.joules.drain(..before);
+        self.joules.iter_mut().for_each(|joules| *joules -= forgotten_j);
+    }
+
+    /// How many samples are in.
+    pub fn len(&self) -> usize {
+        self.ts_ns.len()
+    }
+
+    /// Whether no sample is in.
+    pub fn is_empty(&self) -> bool {
+        self.ts_ns.is_empty()
+    }
+
+    /// Time of the last sample. What is asked about later instants can change with further samples.
+    pub fn last_ts_ns(&self) -> Option<i64> {
+        self.ts_ns.last().copied()
+    }
+
+    /// Watts at an instant; `None` where power is unknown.
+    pub fn power_w_at(&self, ts_ns: i64) -> Option<f64> {
+        self.power_at(ts_ns, self.locate(ts_ns, 0)?)
+    }
+
+    /// Joules between two instants; `None` where power is unknown at one of them or across a
+    /// [gap](Gaps), and where `to_ns` is before `from_ns`.
+    pub fn energy_j(&self, from_ns: i64, to_ns: i64) -> Option<f64> {
+        self.energy_between(from_ns, to_ns, &mut 0)
+    }
+
+    /// [`Self::power_w_at`] for every row. Fastest in order of time.
+    pub fn powers_w<T>(&self, ts_ns: &PrimitiveArray<T>) -> Float64Array
+    where
+        T: ArrowPrimitiveType<Native = i64>,
+    {
+        let mut near = 0;
+        let power = |ts_ns: Option<i64>| {
+            near = self.locate(ts_ns?, near)?;
+            self.power_at(ts_ns?, near)
+        };
+        ts_ns.iter().map(power).collect()
+    }
+
+    /// [`Self::energy_j`] for every row; null where an instant is. Fastest in order of `from_ns`.
+    ///
+    /// # Errors
+    /// When the columns differ in length.
+    pub fn energies_j<F, T>(
+        &self,
+        from_ns: &PrimitiveArray<F>,
+        to_ns: &PrimitiveArray<T>,
+    ) -> Result<Float64Array, EnergyError>
+    where
+        F: ArrowPrimitiveType<Native = i64>,
+        T: ArrowPrimitiveType<Native = i64>,
+    {
+        if from_ns.len() != to_ns.len() {
+            return Err(EnergyError::Length { times: from_ns.len(), samples: to_ns.len() });
+        }
+        let mut near = 0;
+        let rows = from_ns.iter().zip(to_ns.iter());
+        Ok(rows.map(|(from, to)| self.energy_between(from?, to?, &mut near)).collect())
+    }
+
+    /// Joules and gaps up to a sample that follows the last.
+    fn up_to(&mut self, ts_ns: i64, watts: f64) -> (f64, u32) {
+        let last = self.ts_ns.len() - 1;
+        let step_ns = ts_ns.saturating_sub(self.ts_ns[last]);
+        let mean_w = match self.options.method {
+            Method::Trapezoid => 0.5 * (self.watts[last] + watts),
+            Method::Hold => self.watts[last],
+        };
+        let added_j = mean_w * (step_ns as f64 * SECONDS_PER_NS) - self.lost_j;
+        let joules = self.joules[last] + added_j;
+        self.lost_j = (joules - self.joules[last]) - added_j;
+        let gap = u32::from(step_ns > self.options.tolerance_ns);
+        (joules, self.gaps[last].wrapping_add(gap))
+    }
+
+    #[inline]
+    fn energy_between(&self, from_ns: i64, to_ns: i64, near: &mut usize) -> Option<f64> {
+        let from = self.locate(from_ns, *near)?;
+        *near = from;
+        if to_ns < from_ns {
+            return None;
+        }
+        let to = self.locate(to_ns, from)?;
+        if self.options.gaps == Gaps::Null && self.gaps[from] != self.gaps[to] {
+            return None;
+        }
+        // The two long sums first: their difference is small, as are the two parts.
+        let whole_j = self.joules[to] - self.joules[from];
+        Some(whole_j + (self.part_j(to_ns, to)? - self.part_j(from_ns, from)?))
+    }
+
+    /// Joules from sample `at` to an instant before the next.
+    #[inline]
+    fn part_j(&self, ts_ns: i64, at: usize) -> Option<f64> {
+        let power_w = self.power_at(ts_ns, at)?;
+        let mean_w = match self.options.method {
+            Method::Trapezoid => 0.5 * (self.watts[at] + power_w),
+            Method::Hold => power_w,
+        };
+        Some(mean_w * ((ts_ns - self.ts_ns[at]) as f64 * SECONDS_PER_NS))
+    }
+
+    /// Watts at an instant between sample `at` and the next.
+    #[inline]
+    fn power_at(&self, ts_ns: i64, at: usize) -> Option<f64> {
+        let age_ns = ts_ns.saturating_sub(self.ts_ns[at]);
+        let watts = self.watts[at];
+        match self.options.method {
+            Method::Hold => (age_ns <= self.options.tolerance_ns).then_some(watts),
+            Method::Trapezoid if age_ns == 0 => Some(watts),
+            Method::Trapezoid => {
+                let step_ns = self.ts_ns.get(at + 1)?.saturating_sub(self.ts_ns[at]);
+                let slope = (self.watts[at + 1] - watts) / step_ns as f64;
+                (step_ns <= self.options.tolerance_ns).then(|| watts + slope * age_ns as f64)
+            }
+        }
+    }
+
+    /// The last sample at or before an instant. The search starts where a series of even steps
+    /// would have it, seen from sample `near`, and gallops from there: a few steps for a meter's
+    /// regular samples, logarithmic for any others.
+    #[inline]
+    fn locate(&self, ts_ns: i64, near: usize) -> Option<usize> {
+        let (first_ns, last_ns) = (*self.ts_ns.first()?, *self.ts_ns.last()?);
+        if ts_ns < first_ns {
+            return None;
+        }
+        let end = self.ts_ns.len();
+        let samples_per_ns = (end - 1) as f64 / (last_ns as f64 - first_ns as f64);
+        let steps = ts_ns.saturating_sub(self.ts_ns[near]) as f64 * samples_per_ns;
+        let guess = (near as isize).saturating_add(steps as isize).clamp(0, end as isize - 1);
+        Some(gallop(&self.ts_ns, ts_ns, guess as usize))
+    }
+}
+
+/// The last of `sorted` that is at most `value`, searched from `start` in steps that double.
+/// The first of `sorted` is at most `value`.
+fn gallop(sorted: &[i64], value: i64, start: usize) -> usize {
+    let mut step = 1;
+    let (mut low, mut high) = (start, start);
+    if sorted[start] <= value {
+        high += 1;
+        while high < sorted.len() && sorted[high] <= value {
+            (low, high, step) = (high, high + step, step * 2);
+        }
+    } else {
+        while sorted[low] > value {
+            (low, high, step) = (low.saturating_sub(step), low, step * 2);
+        }
+    }
+    let high = high.min(sorted.len());
+    low + sorted[low + 1..high].partition_point(|&sample| sample <= value)
+}

@@ -1,0 +1,89 @@
+//! Stamps and keys of a batch, as the matcher takes them.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use bl_align::as_of::NO_KEY;
+use datafusion::arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch};
+use datafusion::arrow::buffer::{BooleanBuffer, NullBuffer, ScalarBuffer};
+use datafusion::arrow::compute::kernels::cast::{CastOptions, cast_with_options};
+use datafusion::arrow::datatypes::{DataType, Int64Type};
+use datafusion::arrow::row::{OwnedRow, RowConverter, SortField};
+use datafusion::common::Result;
+use datafusion::physical_expr::PhysicalExpr;
+
+/// Stamps as plain numbers, and which of them are not null.
+pub(super) fn stamps(
+    expr: &Arc<dyn PhysicalExpr>,
+    batch: &RecordBatch,
+) -> Result<(ScalarBuffer<i64>, Option<NullBuffer>)> {
+    let array = expr.evaluate(batch)?.into_array(batch.num_rows())?;
+    // Free of a copy for the 64-bit types; a number that does not fit is an error, not a null.
+    let options = CastOptions { safe: false, ..CastOptions::default() };
+    let array = cast_with_options(&array, &DataType::Int64, &options)?;
+    let array = array.as_primitive::<Int64Type>();
+    let valid = array.nulls().filter(|nulls| nulls.null_count() > 0).cloned();
+    Ok((array.values().clone(), valid))
+}
+
+/// Numbers the values of the key columns, equal for equal values on either side.
+#[derive(Debug)]
+pub(super) struct Keys {
+    converter: RowConverter,
+    numbers: HashMap<OwnedRow, u32>,
+}
+
+impl Keys {
+    pub(super) fn try_new(types: Vec<DataType>) -> Result<Self> {
+        let fields = types.into_iter().map(SortField::new).collect();
+        Ok(Keys { converter: RowConverter::new(fields)?, numbers: HashMap::new() })
+    }
+
+    /// The number of each row's key; [`NO_KEY`] where a part of it is null.
+    pub(super) fn number(
+        &mut self,
+        exprs: &[Arc<dyn PhysicalExpr>],
+        batch: &RecordBatch,
+    ) -> Result<Vec<u32>> {
+        let columns = exprs
+            .iter()
+            .map(|expr| expr.evaluate(batch)?.into_array(batch.num_rows()))
+            .collect::<Result<Vec<ArrayRef>>>()?;
+        let nulls = columns.iter().fold(None, |nulls, column| {
+            NullBuffer::union(nulls.as_ref(), column.logical_nulls().as_ref())
+        });
+        let rows = self.converter.convert_columns(&columns)?;
+        let mut last = None;
+        let mut numbers = Vec::with_capacity(rows.num_rows());
+        for (i, row) in rows.iter().enumerate() {
+            if nulls.as_ref().is_some_and(|nulls| nulls.is_null(i)) {
+                numbers.push(NO_KEY);
+                continue;
+            }
+            let number = match last {
+                Some((previous, number)) if previous == row => number,
+                _ => {
+                    let next = self.numbers.len() as u32;
+                    *self.numbers.entry(row.owned()).or_insert(next)
+                }
+            };
+            last = Some((row, number));
+            numbers.push(number);
+        }
+        Ok(numbers)
+    }
+}
+
+/// The rows that have a stamp and a key, where some have not.
+pub(super) fn usable(valid: Option<&NullBuffer>, keys: Option<&[u32]>) -> Option<BooleanArray> {
+    let has_key = keys
+        .filter(|keys| keys.contains(&NO_KEY))
+        .map(|keys| keys.iter().map(|key| *key != NO_KEY).collect::<BooleanBuffer>());
+    let usable = match (valid.map(|valid| valid.inner()), has_key) {
+        (Some(valid), Some(has_key)) => valid & &has_key,
+        (Some(valid), None) => valid.clone(),
+        (None, Some(has_key)) => has_key,
+        (None, None) => return None,
+    };
+    Some(BooleanArray::new(usable, None))
+}

@@ -1,0 +1,7 @@
+//! Foreign files as tables: Parquet and CSV, in the order that they have.
+
+mod order;
+mod sorted;
+mod table;
+
+pub use table::{FileTable, FileOrder};

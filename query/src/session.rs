@@ -1,0 +1,141 @@
+//! The configured session: settings, functions, operators.
+
+use std::num::NonZero;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use datafusion::catalog::Session;
+use datafusion::execution::SessionStateBuilder;
+use datafusion::execution::context::QueryPlanner;
+use datafusion::execution::runtime_env::RuntimeEnvBuilder;
+use datafusion::logical_expr::LogicalPlan;
+use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_planner::{DefaultPhysicalPlanner, PhysicalPlanner};
+use datafusion::prelude::{DataFrame, SessionConfig, SessionContext};
+use datafusion::sql::parser::{DFParserBuilder, Statement};
+
+use crate::asof::{AsOfPlanner, AsOfRelation, rewrite};
+use crate::error::QueryError;
+use crate::file::FileTable;
+
+/// Rows in a batch. Larger than DataFusion's 8,192: the operators here move whole columns, and a batch of
+/// a few numeric columns still fits the cache of a core.
+const BATCH_ROWS: usize = 16_384;
+
+/// What a caller can set.
+#[derive(Debug, Clone, Default)]
+pub struct Settings {
+    /// Tasks that work in parallel; the number of cores without it.
+    pub partitions: Option<NonZero<usize>>,
+    /// Rows in a batch; [`BATCH_ROWS`] without it.
+    pub batch_rows: Option<NonZero<usize>>,
+    /// Memory that sorts, joins and aggregates may take together before they spill or fail; unlimited
+    /// without it.
+    pub memory_bytes: Option<usize>,
+}
+
+/// A session in which tables are registered and queries are run.
+pub struct Query {
+    context: SessionContext,
+}
+
+impl Query {
+    /// A session without tables.
+    ///
+    /// # Errors
+    /// [`QueryError::Settings`].
+    pub fn new(settings: &Settings) -> Result<Self, QueryError> {
+        let cores = std::thread::available_parallelism().unwrap_or(NonZero::<usize>::MIN);
+        let mut config = SessionConfig::new()
+            .with_target_partitions(settings.partitions.unwrap_or(cores).get())
+            .with_batch_size(settings.batch_rows.map_or(BATCH_ROWS, NonZero::get))
+            .with_information_schema(true);
+        let options = config.options_mut();
+        // The files are sorted by time: keep that order instead of sorting again.
+        options.optimizer.prefer_existing_sort = true;
+        options.execution.parquet.pushdown_filters = true;
+        options.execution.parquet.reorder_filters = true;
+        let mut runtime = RuntimeEnvBuilder::new();
+        if let Some(bytes) = settings.memory_bytes {
+            runtime = runtime.with_memory_limit(bytes, 1.0);
+        }
+        let runtime = runtime.build_arc().map_err(|error| QueryError::Settings(Box::new(error)))?;
+        let state = SessionStateBuilder::new()
+            .with_config(config)
+            .with_runtime_env(runtime)
+            .with_default_features()
+            .with_relation_planners(vec![Arc::new(AsOfRelation)])
+            .with_query_planner(Arc::new(Planner))
+            .build();
+        Ok(Query { context: SessionContext::new_with_state(state) })
+    }
+
+    /// The DataFusion session, to register tables and functions with.
+    pub fn context(&self) -> &SessionContext {
+        &self.context
+    }
+
+    /// Registers a file as a table, and says by which column it takes it to be sorted.
+    ///
+    /// # Errors
+    /// [`QueryError::File`] where the file is missing, is neither Parquet nor CSV, or has no such column.
+    pub async fn register_file(&self, file: &FileTable) -> Result<Option<String>, QueryError> {
+        file.register(&self.context).await
+    }
+
+    /// Plans one statement. It runs when the frame is collected or streamed.
+    ///
+    /// # Errors
+    /// [`QueryError::Parse`] and [`QueryError::Plan`].
+    pub async fn sql(&self, sql: &str) -> Result<DataFrame, QueryError> {
+        let mut statements = self.statements(sql)?;
+        match (statements.pop(), statements.is_empty()) {
+            (Some(statement), true) => self.plan(statement).await,
+            (last, _) => {
+                let count = statements.len() + usize::from(last.is_some());
+                let text = format!("one statement is expected here, found {count}");
+                Err(QueryError::parse(datafusion::error::DataFusionError::Plan(text)))
+            }
+        }
+    }
+
+    /// Splits a text into its statements, which are separated by semicolons.
+    ///
+    /// # Errors
+    /// [`QueryError::Parse`].
+    pub fn statements(&self, sql: &str) -> Result<Vec<Statement>, QueryError> {
+        let statements = DFParserBuilder::new(sql)
+            .build()
+            .and_then(|mut parser| parser.parse_statements())
+            .map_err(QueryError::parse)?;
+        Ok(statements.into())
+    }
+
+    /// Plans a parsed statement.
+    ///
+    /// # Errors
+    /// [`QueryError::Plan`].
+    pub async fn plan(&self, mut statement: Statement) -> Result<DataFrame, QueryError> {
+        rewrite::parenthesise(&mut statement);
+        let plan =
+            self.context.state().statement_to_plan(statement).await.map_err(QueryError::plan)?;
+        self.context.execute_logical_plan(plan).await.map_err(QueryError::plan)
+    }
+}
+
+/// DataFusion's planner with our operators.
+#[derive(Debug)]
+struct Planner;
+
+#[async_trait]
+impl QueryPlanner for Planner {
+    async fn create_physical_plan(
+        &self,
+        logical_plan: &LogicalPlan,
+        session: &dyn Session,
+    ) -> datafusion::error::Result<Arc<dyn ExecutionPlan>> {
+        DefaultPhysicalPlanner::with_extension_planners(vec![Arc::new(AsOfPlanner)])
+            .create_physical_plan(logical_plan, session)
+            .await
+    }
+}

@@ -1,0 +1,166 @@
+//! Where things lie. Paths are made here and nowhere else.
+
+use std::path::{Path, PathBuf};
+
+use fs_err as fs;
+
+use crate::error::Result;
+use crate::names::SessionId;
+
+/// The folder of one session.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SessionDir(PathBuf);
+
+/// A sealed file of a table.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct SealedFile {
+    /// Number of the segment that it was.
+    pub seq: u64,
+    /// Where it lies.
+    pub path: PathBuf,
+}
+
+impl SessionDir {
+    pub(crate) fn new(data_root: &Path, id: &SessionId) -> Self {
+        Self(sessions_dir(data_root).join(id.as_str()))
+    }
+
+    /// The folder itself.
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// `session.json`.
+    pub fn manifest(&self) -> PathBuf {
+        self.0.join("session.json")
+    }
+
+    pub(crate) fn lock(&self) -> PathBuf {
+        self.0.join("lock")
+    }
+
+    /// Folder of a raw table.
+    pub fn raw(&self, table: &str) -> PathBuf {
+        self.0.join("raw").join(table)
+    }
+
+    /// Folder of a table that `bl align` computes.
+    pub fn aligned(&self, table: &str) -> PathBuf {
+        self.0.join("aligned").join(table)
+    }
+
+    /// Folder of the files for CapFrameX.
+    pub fn cx_export(&self) -> PathBuf {
+        self.0.join("cx-export")
+    }
+
+    pub(crate) fn open(&self, table: &str) -> PathBuf {
+        self.raw(table).join("open")
+    }
+
+    pub(crate) fn segment(&self, table: &str, seq: u64) -> PathBuf {
+        self.open(table).join(format!("{seq:06}.wal"))
+    }
+
+    /// Where segment `seq` goes when its first row is of `ts` (nanoseconds UTC).
+    pub(crate) fn sealed(&self, table: &str, seq: u64, ts: i64) -> PathBuf {
+        let time = jiff::Timestamp::from_second(ts.div_euclid(1_000_000_000))
+            .unwrap_or(jiff::Timestamp::UNIX_EPOCH);
+        let hour = time.strftime("date=%Y-%m-%d/hour=%H").to_string();
+        self.raw(table).join(hour).join(format!("{seq:06}.parquet"))
+    }
+
+    /// Names of the raw tables that the session has a folder of.
+    pub(crate) fn raw_tables(&self) -> Result<Vec<String>> {
+        names_in(&self.0.join("raw"))
+    }
+
+    /// The sealed files of a table, by their number.
+    pub(crate) fn sealed_files(&self, table: &str) -> Result<Vec<SealedFile>> {
+        let raw = self.raw(table);
+        let mut files = Vec::new();
+        for date in names_in(&raw)?.into_iter().filter(|n| n.starts_with("date=")) {
+            for hour in names_in(&raw.join(&date))? {
+                let folder = raw.join(&date).join(hour);
+                for name in names_in(&folder)? {
+                    if let Some(seq) = sequence(&name, ".parquet") {
+                        files.push(SealedFile { seq, path: folder.join(name) });
+                    }
+                }
+            }
+        }
+        files.sort();
+        Ok(files)
+    }
+
+    /// The open segments of a table, by their number.
+    pub(crate) fn open_segments(&self, table: &str) -> Result<Vec<(u64, PathBuf)>> {
+        let folder = self.open(table);
+        let mut segments: Vec<_> = names_in(&folder)?
+            .into_iter()
+            .filter_map(|name| Some((sequence(&name, ".wal")?, folder.join(&name))))
+            .collect();
+        segments.sort();
+        Ok(segments)
+    }
+}
+
+/// The folder of all sessions.
+pub(crate) fn sessions_dir(data_root: &Path) -> PathBuf {
+    data_root.join("sessions")
+}
+
+fn sequence(name: &str, extension: &str) -> Option<u64> {
+    name.strip_suffix(extension)?.parse().ok()
+}
+
+/// Names in a folder; none where there is no such folder.
+pub(crate) fn names_in(folder: &Path) -> Result<Vec<String>> {
+    let entries = match fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        // A plain file beside the folders, such as somebody's notes.
+        Err(e) if e.kind() == std::io::ErrorKind::NotADirectory => return Ok(Vec::new()),
+        Err(e) => return Err(e.into()),
+    };
+    let mut names = Vec::new();
+    for entry in entries {
+        if let Ok(name) = entry?.file_name().into_string() {
+            names.push(name);
+        }
+    }
+    Ok(names)
+}
+
+/// Makes a folder and its parents durable: each new name is synced in the folder that holds it.
+pub(crate) fn create_dir_durably(folder: &Path) -> Result<()> {
+    if folder.is_dir() {
+        return Ok(());
+    }
+    if let Some(parent) = folder.parent() {
+        create_dir_durably(parent)?;
+        match fs::create_dir(folder) {
+            Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => {}
+            other => other?,
+        }
+        sync_dir(parent)?;
+    }
+    Ok(())
+}
+
+/// Makes renames and removals in a folder durable.
+pub(crate) fn sync_dir(folder: &Path) -> Result<()> {
+    Ok(fs::File::open(folder)?.sync_all()?)
+}
+
+/// Replaces a file at once: whoever reads it finds the old content or the new, also after a crash.
+pub(crate) fn replace_file(path: &Path, content: &[u8]) -> Result<()> {
+    use std::io::Write;
+
+    let beside = path.with_extension("tmp");
+    let mut file = fs::File::create(&beside)?;
+    file.write_all(content)?;
+    file.sync_all()?;
+    fs::rename(&beside, path)?;
+    path.parent().map_or(Ok(()), sync_dir)
+}

@@ -1,0 +1,81 @@
+//! The store: all sessions below one data root.
+
+use std::path::{Path, PathBuf};
+
+use crate::error::{Result, StoreError};
+use crate::layout::{SessionDir, names_in, sessions_dir};
+use crate::names::SessionId;
+use crate::recover::{self, Recovered};
+use crate::session::Session;
+
+/// All sessions below one data root. It need not exist yet: it then has no sessions.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Store {
+    data_root: PathBuf,
+}
+
+impl Store {
+    /// The store at `data_root`.
+    pub fn new(data_root: impl Into<PathBuf>) -> Self {
+        Self { data_root: data_root.into() }
+    }
+
+    /// Its folder.
+    pub fn data_root(&self) -> &Path {
+        &self.data_root
+    }
+
+    /// All sessions by their start, and the folders that hold no readable one with the reason.
+    ///
+    /// # Errors
+    /// When the folder of sessions cannot be listed.
+    pub fn sessions(&self) -> Result<(Vec<Session>, Vec<StoreError>)> {
+        let (mut sessions, mut broken) = (Vec::new(), Vec::new());
+        for name in names_in(&sessions_dir(&self.data_root))? {
+            let Ok(id) = name.parse() else { continue };
+            match Session::open(self.dir(&id)) {
+                Ok(session) => sessions.push(session),
+                // A folder without a manifest: it is being created, or was never finished.
+                Err(StoreError::Io(e)) if e.kind() == std::io::ErrorKind::NotFound => {}
+                Err(e) => broken.push(e),
+            }
+        }
+        sessions.sort_by(|a, b| {
+            let key = |s: &Session| (s.manifest().started_ns, s.id().clone());
+            key(a).cmp(&key(b))
+        });
+        Ok((sessions, broken))
+    }
+
+    /// The session of that name.
+    ///
+    /// # Errors
+    /// When there is none, or its manifest cannot be read.
+    pub fn session(&self, id: &SessionId) -> Result<Session> {
+        match Session::open(self.dir(id)) {
+            Err(StoreError::Io(e)) if e.kind() == std::io::ErrorKind::NotFound => {
+                Err(StoreError::NoSession { name: id.to_string(), root: self.data_root.clone() })
+            }
+            other => other,
+        }
+    }
+
+    /// Where a session of that name lies or would lie.
+    pub fn dir(&self, id: &SessionId) -> SessionDir {
+        SessionDir::new(&self.data_root, id)
+    }
+
+    /// Seals what recorders that died have left behind, session by session.
+    ///
+    /// # Errors
+    /// When the sessions cannot be listed; what fails for one session is in its result.
+    pub fn recover(&self) -> Result<Vec<(SessionId, Result<Recovered>)>> {
+        let mut results = Vec::new();
+        for session in self.sessions()?.0 {
+            if let Some(result) = recover::recover(&session).transpose() {
+                results.push((session.id().clone(), result));
+            }
+        }
+        Ok(results)
+    }
+}

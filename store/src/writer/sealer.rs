@@ -1,0 +1,104 @@
+//! The thread that seals segments.
+
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
+
+use bl_schemas::Table;
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
+
+use super::Shared;
+use crate::clock::Anchor;
+use crate::layout::SessionDir;
+use crate::recover::{damage_row, write_health};
+use crate::rest::Origin;
+use crate::seal::seal;
+use crate::segment::Damage;
+
+/// A segment to be sealed.
+pub(super) struct Job {
+    pub table: &'static Table,
+    pub seq: u64,
+}
+
+pub(super) struct Sealer {
+    dir: SessionDir,
+    origin: Origin,
+    anchor: Anchor,
+    shared: Arc<Shared>,
+    jobs: Receiver<Job>,
+    /// Those that failed, to be tried again: the disk may have room later.
+    failed: Vec<Job>,
+}
+
+impl Sealer {
+    pub fn new(
+        dir: SessionDir,
+        origin: Origin,
+        anchor: Anchor,
+        shared: Arc<Shared>,
+    ) -> (Self, Sender<Job>) {
+        let (sender, jobs) = crossbeam_channel::bounded(1024);
+        (Self { dir, origin, anchor, shared, jobs, failed: Vec::new() }, sender)
+    }
+
+    pub fn run(mut self) {
+        loop {
+            match self.jobs.recv_timeout(Duration::from_secs(10)) {
+                Ok(job) => self.seal(job),
+                Err(RecvTimeoutError::Timeout) => self.retry(),
+                Err(RecvTimeoutError::Disconnected) => break self.retry(),
+            }
+        }
+    }
+
+    fn retry(&mut self) {
+        for job in std::mem::take(&mut self.failed) {
+            self.seal(job);
+        }
+        if self.failed.is_empty() {
+            let mut trouble = self.shared.trouble();
+            if trouble.as_deref().is_some_and(|t| t.starts_with(SEALING)) {
+                *trouble = None;
+            }
+        }
+    }
+
+    fn seal(&mut self, job: Job) {
+        match seal(&self.dir, job.table, &self.origin, job.seq) {
+            Ok(sealed) => {
+                let mut rows =
+                    self.shared.sealed_rows.lock().unwrap_or_else(PoisonError::into_inner);
+                *rows.entry(job.table.name.clone()).or_default() += sealed.rows;
+                drop(rows);
+                if sealed.damage.is_serious() {
+                    self.tell(&sealed.damage);
+                }
+            }
+            Err(e) => {
+                // The rows are safe in their segment meanwhile, and readers see them there.
+                *self.shared.trouble() =
+                    Some(format!("{SEALING} {} {}: {e}", job.table.name, job.seq));
+                self.failed.push(job);
+            }
+        }
+    }
+}
+
+impl Sealer {
+    /// Writes damage that was found into the session's `health`.
+    fn tell(&self, damage: &Damage) {
+        let row = damage_row(self.anchor.now(), damage);
+        let told = match row {
+            // Full at the session's end, when nothing is taken any more: then without the detour.
+            Some((table, row)) if self.shared.pending.push(table, row.clone()).is_err() => {
+                write_health(&self.dir, &self.origin, &[row])
+            }
+            _ => Ok(()),
+        };
+        if let Err(e) = told {
+            *self.shared.trouble() = Some(e.to_string());
+        }
+    }
+}
+
+const SEALING: &str = "sealing segment";
