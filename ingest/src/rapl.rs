@@ -4,6 +4,7 @@ mod perf;
 mod powercap;
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use bl_store::{ColumnIndex, Rows};
 
@@ -53,14 +54,17 @@ trait Counter {
     fn as_microjoules(&self, count: u64) -> Option<i64>;
 }
 
-/// Finds the domains that can be read: all of powercap, else all of perf.
+/// Finds the domains that can be read: all of powercap, else all of perf. What cannot be read is told in `health`.
 ///
 /// # Errors
-/// [`SourceError::Fatal`] when there are none, with the way to mend it; a refused permission is in `health` too.
+/// [`SourceError::Retry`] when permission is refused, as it may yet be given; [`SourceError::Fatal`] when there are
+/// no counters.
 fn open(root: &Path, context: &Context) -> Result<Vec<Domain>, SourceError> {
     let mut powercap = powercap::open(root);
     if !powercap.domains.is_empty() {
-        tell(&powercap.failed, context);
+        if let Some((reason, text)) = trouble(&powercap.failed) {
+            context.health(reason, powercap.failed.len() as u64, text);
+        }
         return Ok(powercap.domains);
     }
     let perf = perf::open(root);
@@ -68,30 +72,32 @@ fn open(root: &Path, context: &Context) -> Result<Vec<Domain>, SourceError> {
         return Ok(perf.domains);
     }
     powercap.failed.extend(perf.failed);
-    let text = tell(&powercap.failed, context).unwrap_or_else(|| {
-        "this machine shows no RAPL energy counters (virtual machines have none; else try: \
-         modprobe intel_rapl_msr)"
-            .to_owned()
-    });
-    Err(SourceError::Fatal(text))
+    match trouble(&powercap.failed) {
+        Some((Reason::Denied, text)) => {
+            context.health(Reason::Denied, powercap.failed.len() as u64, &text);
+            Err(SourceError::Retry(text))
+        }
+        Some((_, text)) => Err(SourceError::Fatal(text)),
+        None => Err(SourceError::Fatal(
+            "this machine shows no RAPL energy counters (virtual machines have none; else try: \
+             modprobe intel_rapl_msr)"
+                .to_owned(),
+        )),
+    }
 }
 
-/// Notes in `health` why counters that are there cannot be read: a refusal before any other reason. Returns the
-/// text, `None` if nothing failed.
-fn tell(failed: &[KernelFileError], context: &Context) -> Option<String> {
-    let (reason, text) = match failed.iter().find(|e| e.is_denied()) {
-        Some(denied) => (
-            Reason::Denied,
-            format!(
-                "{denied}. The kernel shows energy to root only: put this line into \
-                 /etc/udev/rules.d/70-benchlab-rapl.rules and run `udevadm trigger -s powercap`: \
-                 {UDEV_RULE}; or grant CAP_PERFMON, for the energy events of perf"
-            ),
-        ),
-        None => (Reason::Unsupported, failed.first()?.to_string()),
+/// Why counters that are there cannot be read, a refusal before any other reason, and what to do; `None` if
+/// nothing failed.
+fn trouble(failed: &[KernelFileError]) -> Option<(Reason, String)> {
+    let Some(denied) = failed.iter().find(|e| e.is_denied()) else {
+        return Some((Reason::Unsupported, failed.first()?.to_string()));
     };
-    context.health(reason, failed.len() as u64, &text);
-    Some(text)
+    let text = format!(
+        "{denied}. The kernel shows energy to root only: put this line into \
+         /etc/udev/rules.d/70-benchlab-rapl.rules and run `udevadm trigger -s powercap`: \
+         {UDEV_RULE}; or grant CAP_PERFMON, for the energy events of perf"
+    );
+    Some((Reason::Denied, text))
 }
 
 /// What was found of one way to read RAPL.
@@ -104,6 +110,11 @@ struct Found {
 impl Source for RaplSource {
     fn name(&self) -> String {
         NAME.to_owned()
+    }
+
+    /// A refusal lasts until a person mends it.
+    fn back_off(&self) -> (Duration, Duration) {
+        (Duration::from_secs(60), Duration::from_secs(600))
     }
 
     fn run(&mut self, context: &Context) -> Result<(), SourceError> {

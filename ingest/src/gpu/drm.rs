@@ -197,3 +197,51 @@ fn find(root: &Path, drivers: &[&str]) -> Vec<Found> {
     };
     folders.into_iter().filter_map(found).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::source::kept::*;
+
+    /// A card that is there for so many samples.
+    struct Leaving(u32);
+
+    impl Card for Leaving {
+        fn read(&mut self) -> Result<Sample, Gone> {
+            self.0 = self.0.checked_sub(1).ok_or(Gone)?;
+            Ok(Sample { util_pct: Some(1.0), ..Sample::default() })
+        }
+    }
+
+    static LEAVING: Vendor = Vendor {
+        name: "amd",
+        source: "gpu.amd",
+        drivers: &["amdgpu"],
+        open: |_, _, _| Box::new(Leaving(1)),
+    };
+
+    #[test]
+    fn a_card_that_goes_is_told_and_found_again() {
+        let (kept, context) = kept();
+        let (mut cards, mut table, mut faults) = (Vec::new(), GpuTable::new(), Faults::default());
+        let root = fixture("gpu/amd-old");
+        let search = |cards: &mut Vec<Opened>| {
+            search(&LEAVING, &root, &Choice::default(), cards, &context);
+        };
+        search(&mut cards);
+        search(&mut cards);
+        assert_eq!(cards.len(), 1, "one that is open is not opened again");
+        for left in [1, 0] {
+            cards.retain_mut(|card| card.sample("gpu.amd", &mut table, &context, &mut faults));
+            assert_eq!(cards.len(), left);
+        }
+        assert_eq!(table.rows.len(), 1);
+        faults.tell_all(&context);
+        assert_eq!(
+            kept.health(),
+            [("unplugged".into(), 1, "PCI 1002:67DF at 0000:01:00.0".into())]
+        );
+        search(&mut cards);
+        assert_eq!(cards.len(), 1);
+    }
+}

@@ -65,20 +65,36 @@ fn a_machine_without_any_is_one_line() {
     assert!(kept.health().is_empty());
 }
 
-/// Root reads whatever it likes, so a refusal is made here from its error.
+/// Root reads whatever it likes, so this is seen by a thread whose file-system user is nobody; anyone else is
+/// refused by the mode of the file.
 #[test]
-fn a_refusal_names_the_rule_that_helps() {
-    let denied = KernelFileError {
-        path: "/sys/class/powercap/intel-rapl:0/energy_uj".into(),
-        cause: std::io::ErrorKind::PermissionDenied.into(),
+fn a_refusal_names_the_rule_that_helps_and_is_tried_again() {
+    use std::os::unix::fs::PermissionsExt;
+    let root = changeable("rapl/server");
+    let set_mode = |file: &str, mode| {
+        let permissions = std::fs::Permissions::from_mode(mode);
+        std::fs::set_permissions(root.path().join(file), permissions).unwrap();
     };
-    let absent = KernelFileError { path: "x".into(), cause: std::io::ErrorKind::NotFound.into() };
+    set_mode("", 0o755);
+    for zone in ["intel-rapl:0", "intel-rapl:0:0", "intel-rapl:1", "intel-rapl:1:0"] {
+        set_mode(&format!("sys/class/powercap/{zone}/energy_uj"), 0);
+    }
     let (kept, context) = kept();
-    let text = tell(&[absent, denied], &context).unwrap();
-    assert!(text.starts_with("cannot read /sys/class/powercap/intel-rapl:0/energy_uj: "), "{text}");
+    let run_as_nobody = || {
+        // SAFETY: it takes a number, and changes nothing but this thread, which ends with the test.
+        unsafe { libc::setfsuid(65_534) };
+        RaplSource::new(root.path(), 10.0).run(&context).unwrap_err()
+    };
+    let error = std::thread::scope(|scope| {
+        std::thread::Builder::new().spawn_scoped(scope, run_as_nobody).unwrap().join().unwrap()
+    });
+    let text = error.to_string();
+    assert!(matches!(error, SourceError::Retry(_)), "{text}");
+    assert!(text.contains("intel-rapl:0/energy_uj: Permission denied"), "{text}");
     assert!(text.contains("udevadm trigger -s powercap") && text.contains("chmod g+r"), "{text}");
-    assert_eq!(kept.health(), [("denied".to_owned(), 2, text)]);
-    assert_eq!(tell(&[], &context), None);
+    let health = kept.health();
+    assert_eq!(health.len(), 1);
+    assert_eq!((health[0].0.as_str(), &health[0].2), ("denied", &text));
 }
 
 /// The energy events are those of a PMU that no virtual machine has; the kernel's own clock event (software PMU 1,

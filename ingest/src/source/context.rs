@@ -70,7 +70,10 @@ impl SourceStatus {
 
     /// Sets the state.
     pub fn set_state(&self, state: SourceState, text: impl Into<String>) {
-        self.up.store(state == SourceState::Up, Ordering::Relaxed);
+        // It is up with its first rows, whatever it says before.
+        if state != SourceState::Up {
+            self.up.store(false, Ordering::Relaxed);
+        }
         *self.text.lock().unwrap_or_else(PoisonError::into_inner) = (state, text.into());
     }
 }
@@ -136,7 +139,10 @@ impl Context {
                 self.status.rows.fetch_add(count, Ordering::Relaxed);
                 self.status.last_ns.store(monotonic_ns(), Ordering::Relaxed);
                 if !self.status.up.swap(true, Ordering::Relaxed) {
-                    self.status.set_state(SourceState::Up, "");
+                    // A source that has said already what it delivers is not talked over.
+                    if self.status.state().0 != SourceState::Up {
+                        self.status.set_state(SourceState::Up, "");
+                    }
                     self.health(Reason::Up, 1, format!("{} delivers", self.status.name));
                 }
             }
