@@ -58,7 +58,7 @@ pub struct Lag {
 /// What is slower than this many ranges of lags is taken out of both series.
 const SLOW_RANGES: usize = 16;
 /// Instants beyond the range on either side, so that a lag at its end is a peak, too.
-const MARGIN: i64 = 5;
+const MARGIN: i64 = 15;
 /// The least number of instants that both series know.
 const LEAST_INSTANTS: usize = 64;
 /// Standard deviations that chance does not reach, at any lag of the range.

@@ -7,8 +7,10 @@
 //! frames are weighed by how well their latencies hold together. A pair is decided when all
 //! survivors agree on it, or a window after its `stage_b` event.
 //!
-//! What stamps cannot tell: where `stage_a` ticks perfectly evenly, a shift by whole frames from
-//! the very start looks the same as a longer latency. The first events are then taken for a pair.
+//! What stamps cannot tell: where `stage_a` ticks evenly, a shift by whole frames from the very start
+//! looks the same as a longer latency; the first events are then taken for a pair. And where the
+//! latency jitters by more than about a fifth of a frame's period, a drop is easily taken for one
+//! of its neighbours.
 
 mod latency;
 
@@ -30,6 +32,9 @@ const ORPHAN_ON: f64 = 1.0;
 /// An orphan before the first pair: its frame began before the recording did.
 const ORPHAN_FIRST: f64 = 4.0;
 
+/// Going on otherwise than was decided: the evidence has to outweigh a frame given up.
+const SWITCH: f64 = 10.0;
+
 /// Survivors kept, at most.
 const PATHS: usize = 24;
 /// Survivors this much less likely than the best are given up.
@@ -46,6 +51,8 @@ struct Path {
     latency: LatencyModel,
     /// Whether the last `stage_b` event was taken for an orphan.
     orphaned: bool,
+    /// Whether it has paid for not being what was decided.
+    switched: bool,
 }
 
 /// A path's continuation by one `stage_b` event.
@@ -95,7 +102,13 @@ pub struct KeylessPairer<P = ()> {
 impl<P: Copy + Default> KeylessPairer<P> {
     /// Nothing seen yet. `group` goes into the rows' keys.
     pub fn new(group: u32, options: PairOptions) -> Self {
-        let start = Path { cost: 0.0, next: 0, latency: LatencyModel::default(), orphaned: false };
+        let start = Path {
+            cost: 0.0,
+            next: 0,
+            latency: LatencyModel::default(),
+            orphaned: false,
+            switched: false,
+        };
         Self {
             options,
             group,
@@ -254,13 +267,17 @@ impl<P: Copy + Default> KeylessPairer<P> {
         }
     }
 
-    /// Decides the oldest open `stage_b` event as the likeliest path has it.
+    /// Decides the oldest open `stage_b` event as the likeliest path has it. Paths that have it
+    /// otherwise pay for it, once.
     fn decide(&mut self) {
-        let mut path = 0;
-        for undecided in self.undecided.iter().skip(1).rev() {
-            path = undecided.steps[path].parent;
-        }
+        let origins: Vec<usize> = (0..self.paths.len()).map(|path| self.origin(path)).collect();
         let Some(oldest) = self.undecided.pop_front() else { return };
+        let path = origins[0];
+        for (survivor, origin) in self.paths.iter_mut().zip(origins) {
+            let switched = origin != path;
+            survivor.cost += if switched && !survivor.switched { SWITCH } else { 0.0 };
+            survivor.switched = switched;
+        }
         match oldest.steps[path].frame.filter(|frame| *frame >= self.first) {
             None => self.counts.orphans += 1,
             Some(frame) => {
@@ -270,6 +287,12 @@ impl<P: Copy + Default> KeylessPairer<P> {
                 self.close(Some(oldest.ts_ns));
             }
         }
+    }
+
+    /// Where a survivor comes from among the steps of the oldest open event.
+    fn origin(&self, survivor: usize) -> usize {
+        let later = self.undecided.iter().skip(1).rev();
+        later.fold(survivor, |path, undecided| undecided.steps[path].parent)
     }
 
     /// Writes the row of the oldest frame.

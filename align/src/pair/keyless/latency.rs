@@ -8,8 +8,8 @@ const SPREAD_SAMPLES: (f64, f64) = (4.0, 48.0);
 const FIRST_SPREAD_NS: f64 = 4e6;
 /// A timer's resolution: a spread is never thought smaller.
 const LEAST_SPREAD_NS: f64 = 20e3;
-/// Cost of the latency settling at another level: one in 20,000.
-const JUMP: f64 = 10.0;
+/// Cost of the latency settling at another level: one in 8,000.
+const JUMP: f64 = 9.0;
 /// Degrees of freedom of Student's t: its tails are heavy, so a late frame is no catastrophe.
 const FREEDOM: f64 = 4.0;
 /// An orphan may lie anywhere between two frames: densities are relative to this.
