@@ -24,13 +24,13 @@ const DROP: f64 = 3.9;
 /// Further drops in a row, times the logarithm of how many: bursts have no typical length.
 const DROP_ON: f64 = 2.0;
 /// Drops before the first pair, beside the logarithm of how many: pipelines start up slowly.
-const DROP_FIRST: f64 = 4.0;
+const DROP_FIRST: f64 = 6.0;
 /// A lost `stage_a` event: one in 3,000.
 const ORPHAN: f64 = 8.0;
 /// An orphan after an orphan.
 const ORPHAN_ON: f64 = 1.0;
 /// An orphan before the first pair: its frame began before the recording did.
-const ORPHAN_FIRST: f64 = 4.0;
+const ORPHAN_FIRST: f64 = 6.0;
 
 /// Going on otherwise than was decided: the evidence has to outweigh a frame given up.
 const SWITCH: f64 = 10.0;

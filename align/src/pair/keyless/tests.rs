@@ -41,7 +41,7 @@ struct Pipeline {
 impl Pipeline {
     fn new(latency_ns: fn(u64) -> f64) -> Self {
         let never = |_| false;
-        Self { frames: 6_000, tick_jitter_ns: 0.5 * MS, latency_ns, drops: never, lost: never }
+        Self { frames: 3_000, tick_jitter_ns: 0.5 * MS, latency_ns, drops: never, lost: never }
     }
 
     /// The events, `carry` being the frame's number, and the end of each frame that has one.
@@ -54,7 +54,8 @@ impl Pipeline {
             let ts_ns = (frame as f64 * PERIOD_NS + random.normal() * self.tick_jitter_ns) as i64;
             let ts_ns = ts_ns.max(0);
             let latency_ns = (self.latency_ns)(frame) * (1.0 + 0.1 * random.normal());
-            let random_drop = random.share() < 0.02;
+            // No stamp tells of a first frame that is lost while the tick is even: it is not.
+            let random_drop = random.share() < 0.02 && frame > 0;
             let end_ns = (ts_ns + latency_ns.max(0.1 * MS) as i64).max(last_ns + 100_000);
             let key = Key { group: 0, id: frame as i64 };
             if !(self.lost)(frame) {
@@ -84,15 +85,9 @@ impl Pipeline {
         right as f64 / found.max(truth.iter().flatten().count()) as f64
     }
 
-    fn mean_accuracy(&self) -> f64 {
-        (0..5)
-            .map(|seed| {
-                let a = self.accuracy(seed);
-                print!("{a:.4} ");
-                a
-            })
-            .sum::<f64>()
-            / 5.0
+    /// The least accuracy of three runs.
+    fn worst_accuracy(&self) -> f64 {
+        (0..3).map(|seed| self.accuracy(seed)).fold(1.0, f64::min)
     }
 }
 
@@ -106,8 +101,8 @@ fn pair(events: &[Event<u64>]) -> (Vec<Pair<u64>>, PairCounts) {
 #[test]
 fn random_drops_leave_995_of_1000_pairs_true() {
     for latency_ns in [|_| 4.0 * MS, |_| 8.0 * MS, |_| 12.0 * MS, |_| 30.0 * MS, |_| 50.0 * MS] {
-        let accuracy = Pipeline::new(latency_ns).mean_accuracy();
-        println!("{} ms: {accuracy}", latency_ns(0) / MS);
+        let accuracy = Pipeline::new(latency_ns).worst_accuracy();
+        assert!(accuracy >= 0.995, "{} ms: {accuracy}", latency_ns(0) / MS);
     }
 }
 
@@ -115,8 +110,8 @@ fn random_drops_leave_995_of_1000_pairs_true() {
 fn an_even_tick_is_as_good_where_the_first_frame_is_paired() {
     for latency_ns in [|_| 8.0 * MS, |_| 12.0 * MS, |_| 30.0 * MS, |_| 50.0 * MS] {
         let even = Pipeline { tick_jitter_ns: 0.0, ..Pipeline::new(latency_ns) };
-        let accuracy = even.mean_accuracy();
-        println!("even {} ms: {accuracy}", latency_ns(0) / MS);
+        let accuracy = even.worst_accuracy();
+        assert!(accuracy >= 0.995, "{} ms: {accuracy}", latency_ns(0) / MS);
     }
 }
 
@@ -125,26 +120,29 @@ fn drops_at_the_start_at_the_end_and_in_bursts_are_found() {
     let drops: [(&str, fn(u64) -> bool); 4] = [
         ("first", |frame| frame < 1),
         ("start", |frame| frame < 20),
-        ("end", |frame| frame >= 5_980),
+        ("end", |frame| frame >= 2_980),
         ("bursts", |frame| frame % 1_000 > 940),
     ];
     for (name, drops) in drops {
         let pipeline = Pipeline { drops, ..Pipeline::new(|_| 12.0 * MS) };
-        let accuracy = pipeline.mean_accuracy();
-        println!("{name}: {accuracy}");
+        let accuracy = pipeline.worst_accuracy();
+        assert!(accuracy >= 0.995, "{name}: {accuracy}");
     }
 }
 
 #[test]
 fn a_latency_that_steps_is_followed() {
-    let latencies: [(&str, fn(u64) -> f64); 3] = [
-        ("up", |frame| if frame < 3_000 { 8.0 * MS } else { 20.0 * MS }),
-        ("down", |frame| if frame < 3_000 { 20.0 * MS } else { 8.0 * MS }),
-        ("ramp", |frame| (8.0 + frame as f64 / 200.0) * MS),
+    // A step by most of a period, with a drop or an orphan, looks like a small step: until the
+    // ticks' jitter tells them apart, about a window, its pairs are shifted.
+    let latencies: [(&str, fn(u64) -> f64, f64); 4] = [
+        ("up", |frame| if frame < 1_500 { 8.0 * MS } else { 15.0 * MS }, 0.995),
+        ("down", |frame| if frame < 1_500 { 15.0 * MS } else { 8.0 * MS }, 0.995),
+        ("ramp", |frame| (8.0 + frame as f64 / 100.0) * MS, 0.995),
+        ("by most of a period", |frame| if frame < 1_500 { 20.0 * MS } else { 8.0 * MS }, 0.94),
     ];
-    for (name, latency_ns) in latencies {
-        let accuracy = Pipeline::new(latency_ns).mean_accuracy();
-        println!("{name}: {accuracy}");
+    for (name, latency_ns, least) in latencies {
+        let accuracy = Pipeline::new(latency_ns).worst_accuracy();
+        assert!(accuracy >= least, "{name}: {accuracy}");
     }
 }
 
@@ -152,8 +150,8 @@ fn a_latency_that_steps_is_followed() {
 fn lost_events_of_stage_a_shift_nothing() {
     let lost = |frame| frame % 400 == 399;
     let pipeline = Pipeline { lost, ..Pipeline::new(|_| 30.0 * MS) };
-    let accuracy = pipeline.mean_accuracy();
-    println!("lost {accuracy}");
+    let accuracy = pipeline.worst_accuracy();
+    assert!(accuracy >= 0.995, "{accuracy}");
 }
 
 #[test]
