@@ -6,10 +6,13 @@
 //! first unmatched `stage_b` event that it can have. What stays unmatched is *dropped* (`stage_a`)
 //! or an *orphan* (`stage_b`).
 //!
+//! **Without a key** [`KeylessPairer`] seeks the likeliest pairing in order.
+//!
 //! One core serves streams and batches: [`Pairer`] takes events as they come, one by one or as
 //! columns, and gives rows out either [as they complete](Order::Completed) or
 //! [in order of `stage_a`](Order::StageA). Memory is bounded by what is open within the window.
 
+mod keyless;
 mod queue;
 mod reorder;
 mod rows;
@@ -20,6 +23,7 @@ mod tests;
 
 use arrow_buffer::NullBuffer;
 
+pub use keyless::KeylessPairer;
 use queue::Queue;
 use reorder::Reorder;
 pub use rows::{Pair, PairArrays, Pairs};

@@ -54,7 +54,7 @@ pub fn resample(
         let &(after_ns, after_value) = samples.peek()?;
         let step_ns = after_ns.abs_diff(before_ns);
         let share = instant_ns.abs_diff(before_ns) as f64 / step_ns as f64;
-        (step_ns <= tolerance_ns).then(|| before_value + share * (after_value - before_value))
+        (step_ns <= tolerance_ns).then_some(before_value + share * (after_value - before_value))
     };
     (0..grid.count).map(value).collect()
 }
