@@ -9,9 +9,11 @@
 //! - [`pipeline`]: the numbers of a pipeline's events,
 //! - [`event`]: one event and its line,
 //! - [`writer`]: the bounded queue and the thread behind it,
+//! - [`bell`]: how that thread is woken,
 //! - [`ending`]: what happens when the process ends,
 //! - [`report`]: what there is to say afterwards.
 
+mod bell;
 mod ending;
 mod event;
 mod pipeline;

@@ -1,6 +1,6 @@
 //! The bounded queue between the pipeline and the socket, and the thread that empties it.
 //!
-//! The pipeline only ever tries to put an event into the queue. The thread sends every few milliseconds what
+//! The pipeline only ever tries to put an event into the queue. The thread sends fifty times a second what
 //! has gathered, and sleeps without a timer when there is nothing. While nobody listens it keeps the latest
 //! events and tries to connect four times a second.
 
@@ -11,8 +11,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded, select};
+use crossbeam_channel::{Receiver, Sender, bounded};
 
+use crate::bell::Bell;
 use crate::event::{Event, HELLO};
 
 /// Events that fit into the queue: 136 s of two stages at 60 frames a second, 0.8 MB.
@@ -22,7 +23,7 @@ const KEPT_UNSENT: usize = 12_288;
 /// Lines are sent once they are that long, or when there are no more.
 const CHUNK_BYTES: usize = 32 * 1024;
 /// How long events gather before they are sent.
-const GATHER: Duration = Duration::from_millis(5);
+const GATHER: Duration = Duration::from_millis(20);
 /// Pause between attempts to connect.
 const RECONNECT: Duration = Duration::from_millis(250);
 /// A write waits that long before it looks whether the process ends.
@@ -34,6 +35,7 @@ pub const FLUSH: Duration = Duration::from_millis(500);
 #[derive(Debug)]
 pub struct Queue {
     events: Sender<Event>,
+    bell: Arc<Bell>,
 }
 
 impl Queue {
@@ -42,13 +44,21 @@ impl Queue {
         if let Err(refused) = self.events.try_send(event) {
             refused.into_inner().point.pipeline.lose_one();
         }
+        self.bell.ring();
+    }
+}
+
+impl Drop for Queue {
+    /// Has the rest sent.
+    fn drop(&mut self) {
+        self.bell.end();
     }
 }
 
 /// How the thread is asked to finish.
 #[derive(Debug)]
 pub struct Handle {
-    stop: Sender<()>,
+    bell: Arc<Bell>,
     ended: Receiver<()>,
     sent: Arc<AtomicU64>,
 }
@@ -56,8 +66,7 @@ pub struct Handle {
 impl Handle {
     /// Has what is queued sent, and waits for that, [`FLUSH`] at the longest. Returns the events sent, of all.
     pub fn finish(&self) -> u64 {
-        // A failure means that it has been asked before or has ended.
-        let _ = self.stop.try_send(());
+        self.bell.end();
         // Nothing is ever received: the other side is dropped when the thread ends.
         let _ = self.ended.recv_timeout(FLUSH);
         self.sent.load(Ordering::Acquire)
@@ -94,7 +103,7 @@ fn spawn_without_signals(body: impl FnOnce() + Send + 'static) -> io::Result<()>
 struct Writer {
     socket: PathBuf,
     queue: Receiver<Event>,
-    stopped: Receiver<()>,
+    bell: Arc<Bell>,
     sent: Arc<AtomicU64>,
     stream: Option<UnixStream>,
     /// Lines on their way, of which `written` bytes have gone.
@@ -109,13 +118,13 @@ struct Writer {
 impl Writer {
     fn new(socket: PathBuf) -> (Self, Queue, Handle) {
         let (events, queue) = bounded(CAPACITY);
-        let (stop, stopped) = bounded(1);
+        let bell = Arc::new(Bell::default());
         let (ended_sender, ended) = bounded(0);
         let sent = Arc::new(AtomicU64::new(0));
         let writer = Self {
             socket,
             queue,
-            stopped,
+            bell: bell.clone(),
             sent: sent.clone(),
             stream: None,
             lines: Vec::new(),
@@ -123,10 +132,12 @@ impl Writer {
             deadline: None,
             _ended: ended_sender,
         };
-        (writer, Queue { events }, Handle { stop, ended, sent })
+        let queue = Queue { events, bell: bell.clone() };
+        (writer, queue, Handle { bell, ended, sent })
     }
 
     fn run(mut self) {
+        self.bell.answer();
         while self.gather() {
             if self.stream.is_some() || self.connect() {
                 self.write();
@@ -141,17 +152,14 @@ impl Writer {
 
     /// Waits until there are lines to send. False: the end has come, and all is sent or its time is over.
     fn gather(&mut self) -> bool {
-        if self.lines.is_empty() && self.deadline.is_none() {
-            let first = select! {
-                recv(self.queue) -> event => event.ok(),
-                recv(self.stopped) -> _ => None,
-            };
-            match first {
-                Some(event) => {
+        while self.lines.is_empty() && self.deadline.is_none() {
+            match self.queue.try_recv() {
+                Ok(event) => {
                     event.render(&mut self.lines);
                     self.pause(GATHER);
                 }
-                None => self.end(),
+                Err(_) if self.bell.ending() => self.end(),
+                Err(_) => self.bell.sleep_unless(|| !self.queue.is_empty()),
             }
         }
         while self.written == 0 && self.lines.len() < CHUNK_BYTES {
@@ -214,10 +222,11 @@ impl Writer {
     }
 
     fn pause(&mut self, time: Duration) {
-        if self.deadline.is_none()
-            && self.stopped.recv_timeout(time) != Err(RecvTimeoutError::Timeout)
-        {
-            self.end();
+        if self.deadline.is_none() {
+            self.bell.rest(time);
+            if self.bell.ending() {
+                self.end();
+            }
         }
     }
 
