@@ -142,6 +142,7 @@ pub struct Events<'a> {
 }
 
 impl Events<'_> {
+    #[inline]
     fn key(&self, row: usize) -> Key {
         Key { group: self.group.map_or(0, |group| group[row]), id: self.id[row] }
     }

@@ -51,10 +51,12 @@ impl Split {
         unkeyed
     }
 
+    #[inline]
     pub fn side(&self, row: usize) -> Option<Side> {
         self.sides[row - self.first]
     }
 
+    #[inline]
     pub fn rows(&self, side: Side) -> impl Iterator<Item = usize> + '_ {
         let offsets = match side {
             Side::A => &self.a[..self.len_a],
