@@ -85,12 +85,12 @@ impl Source for HostSource {
             )));
         }
         context.status().set_state(SourceState::Up, format!("{} Hz", self.hz));
-        sample_at(context, self.hz, |faults| {
+        sample_at(context, self.hz, |tick| {
             for reader in &mut readers {
-                if let Err(e) = reader.sample(context.anchor(), faults) {
-                    faults.note(Reason::Down, 1, e.to_string());
+                if let Err(e) = reader.sample(context.anchor(), &mut tick.faults) {
+                    tick.faults.note(Reason::Down, 1, e.to_string());
                 }
-                context.flush(reader.rows());
+                tick.flush(context, reader.rows());
             }
             Ok(())
         })

@@ -63,15 +63,15 @@ impl Source for HwmonSource {
             format!("{sensors} sensors of {} chips at {} Hz", chips.0.len(), self.hz),
         );
         let mut search_ns = monotonic_ns() + SEARCH_NS;
-        sample_at(context, self.hz, |faults| {
+        sample_at(context, self.hz, |tick| {
             if monotonic_ns() >= search_ns {
                 search_ns = monotonic_ns() + SEARCH_NS;
-                chips.search(&self.root, |reason, name| faults.note(reason, 1, name));
+                chips.search(&self.root, |reason, name| tick.faults.note(reason, 1, name));
             }
             for watched in &mut chips.0 {
-                watched.sample(&mut table, context, faults);
+                watched.sample(&mut table, context, &mut tick.faults);
             }
-            context.flush(&mut table.rows);
+            tick.flush(context, &mut table.rows);
             Ok(())
         })
     }

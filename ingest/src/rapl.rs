@@ -125,11 +125,11 @@ impl Source for RaplSource {
             SourceState::Up,
             format!("{} domains of {method} at {} Hz", domains.len(), self.hz),
         );
-        sample_at(context, self.hz, |faults| {
+        sample_at(context, self.hz, |tick| {
             for domain in &mut domains {
-                table.sample(domain, context, faults);
+                table.sample(domain, context, &mut tick.faults);
             }
-            context.flush(&mut table.rows);
+            tick.flush(context, &mut table.rows);
             Ok(())
         })
     }

@@ -74,13 +74,15 @@ impl Source for DrmSource {
         let text = format!("{} {} cards at {hz} Hz", cards.len(), vendor.name);
         context.status().set_state(SourceState::Up, text);
         let mut search_ns = monotonic_ns() + SEARCH_NS;
-        sample_at(context, *hz, |faults| {
+        sample_at(context, *hz, |tick| {
             if monotonic_ns() >= search_ns {
                 search_ns = monotonic_ns() + SEARCH_NS;
                 search(vendor, root, choice, &mut cards, context);
             }
-            cards.retain_mut(|card| card.sample(vendor.source, &mut table, context, faults));
-            context.flush(&mut table.rows);
+            cards.retain_mut(|card| {
+                card.sample(vendor.source, &mut table, context, &mut tick.faults)
+            });
+            tick.flush(context, &mut table.rows);
             Ok(())
         })
     }

@@ -4,6 +4,7 @@ use arrow_array::{Array, RecordBatch};
 
 use super::*;
 use crate::source::kept::*;
+use crate::source::rows_of;
 
 fn sample(reader: &mut dyn Reader, context: &Context) -> RecordBatch {
     let mut faults = Faults::default();
@@ -236,6 +237,25 @@ fn the_clocks_are_logged_at_start_and_end() {
         assert_eq!(batch["rtt_min_ns"].null_count(), 1);
     }
     assert_eq!(kept.health(), [("up".into(), 1, "test delivers".into())]);
+}
+
+#[test]
+fn at_a_high_rate_rows_are_handed_over_together_and_none_is_left() {
+    let (kept, context) = kept();
+    let mut sampled = 0;
+    let mut rows = rows_of("memory");
+    sample_at(&context, 200.0, |tick| {
+        sampled += 1;
+        rows.begin(sampled, "test");
+        tick.flush(&context, &mut rows);
+        if sampled == 23 {
+            context.stop().stop();
+        }
+        Ok(())
+    })
+    .unwrap();
+    let batches: Vec<_> = kept.of("memory").iter().map(RecordBatch::num_rows).collect();
+    assert_eq!(batches, [10, 10, 4], "24 samples, the last one of them after the stop");
 }
 
 #[test]
