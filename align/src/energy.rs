@@ -270,7 +270,7 @@ impl EnergyIndex {
             Method::Trapezoid => {
                 let step_ns = self.ts_ns.get(at + 1)?.saturating_sub(self.ts_ns[at]);
                 let slope = (self.watts[at + 1] - watts) / step_ns as f64;
-                (step_ns <= self.options.tolerance_ns).then(|| watts + slope * age_ns as f64)
+                (step_ns <= self.options.tolerance_ns).then_some(watts + slope * age_ns as f64)
             }
         }
     }

@@ -6,22 +6,28 @@
 //! first unmatched `stage_b` event that it can have. What stays unmatched is *dropped* (`stage_a`)
 //! or an *orphan* (`stage_b`).
 //!
+//! **Without a key** [`KeylessPairer`] seeks the likeliest pairing in order.
+//!
 //! One core serves streams and batches: [`Pairer`] takes events as they come, one by one or as
 //! columns, and gives rows out either [as they complete](Order::Completed) or
 //! [in order of `stage_a`](Order::StageA). Memory is bounded by what is open within the window.
 
+mod keyless;
 mod queue;
 mod reorder;
 mod rows;
+mod stages;
 
 #[cfg(test)]
 mod tests;
 
 use arrow_buffer::NullBuffer;
 
+pub use keyless::KeylessPairer;
 use queue::Queue;
 use reorder::Reorder;
 pub use rows::{Pair, PairArrays, Pairs};
+pub use stages::{StageError, StagePair, StagePairs};
 
 /// The window where none is configured: 2 s.
 pub const DEFAULT_WINDOW_NS: i64 = 2_000_000_000;

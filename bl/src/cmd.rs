@@ -1,3 +1,20 @@
 //! The subcommands, one file each.
 
 pub mod config;
+pub mod device;
+pub mod export;
+pub mod import;
+pub mod ingest;
+pub mod mark;
+pub mod query;
+pub mod sessions;
+
+/// The call was wrong: exit code 2.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct UsageError(pub String);
+
+/// The words of [`UsageError`], ready to be returned.
+pub fn usage(text: impl Into<String>) -> anyhow::Error {
+    UsageError(text.into()).into()
+}

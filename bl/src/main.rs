@@ -1,42 +1,86 @@
 //! `bl`: what every frame cost in time and energy.
 
 mod cmd;
-// Until every subcommand takes its values from there.
-#[allow(dead_code)]
 mod config;
+mod terminal;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+use cmd::UsageError;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// What every frame cost, in time and in energy.
+///
+/// Record with `bl ingest`, ask with `bl query`, hand on with `bl export`.
 #[derive(Parser)]
-#[command(name = "bl", version, about)]
+#[command(name = "bl", version, max_term_width = 100, arg_required_else_help = true)]
 struct Cli {
     /// Configuration file (default: $BENCHLAB_CONFIG, else /etc/benchlab/config.toml).
     #[arg(long, global = true, value_name = "FILE")]
     config: Option<PathBuf>,
+    /// Where sessions are kept (default: general.data_root of the configuration).
+    #[arg(long, global = true, value_name = "DIR")]
+    data_root: Option<PathBuf>,
     #[command(subcommand)]
     command: Command,
 }
 
 #[derive(Subcommand)]
 enum Command {
+    /// Record: boards, the host, stage events of pipelines.
+    Ingest(cmd::ingest::Args),
+    /// Ask in SQL, over every session, also one that is being recorded.
+    Query(cmd::query::Args),
+    /// List sessions, or show one.
+    Sessions(cmd::sessions::Args),
+    /// Write files for other programs: CapFrameX.
+    Export(cmd::export::Args),
+    /// Bring recordings and frame logs of other tools into the store.
+    Import(cmd::import::Args),
+    /// Write a mark into the session that is being recorded.
+    Mark(cmd::mark::Args),
+    /// List BENCHLAB boards, or emulate one.
+    Device(cmd::device::Args),
     /// Show, explain and check the configuration.
     Config(cmd::config::Args),
 }
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    let sources = config::Sources::of_process(cli.config, config::Overrides::default());
-    let done = match &cli.command {
-        Command::Config(args) => cmd::config::run(args, sources),
+    let mut flags = config::Overrides::default();
+    flags.set("--data-root", "general.data_root", cli.data_root.as_ref().map(|p| p.display()));
+    let sources = config::Sources::of_process(cli.config, flags);
+    let done = match cli.command {
+        Command::Ingest(args) => cmd::ingest::run(args, sources),
+        Command::Query(args) => cmd::query::run(args, sources),
+        Command::Sessions(args) => cmd::sessions::run(&args, &sources),
+        Command::Export(args) => cmd::export::run(args, &sources),
+        Command::Import(args) => cmd::import::run(args, &sources),
+        Command::Mark(args) => cmd::mark::run(&args, &sources),
+        Command::Device(args) => cmd::device::run(args),
+        Command::Config(args) => cmd::config::run(&args, sources),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
+        Err(e) if terminal::is_broken_pipe(&e) => ExitCode::SUCCESS,
         Err(e) => {
-            eprintln!("{e:#}");
-            ExitCode::from(if e.is::<config::ConfigError>() { 2 } else { 1 })
+            eprintln!("bl: {}", terminal::sentence(&e));
+            ExitCode::from(exit_code(&e))
         }
     }
+}
+
+/// 2 where the call was wrong, 1 where the work failed.
+fn exit_code(e: &anyhow::Error) -> u8 {
+    let usage = e.chain().any(|cause| {
+        cause.is::<config::ConfigError>()
+            || cause.is::<UsageError>()
+            || cause.is::<bl_store::NameError>()
+    });
+    if usage { 2 } else { 1 }
 }

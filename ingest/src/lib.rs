@@ -3,11 +3,19 @@
 pub mod gpu;
 pub mod host;
 pub mod hwmon;
+pub mod import;
+#[cfg(test)]
+mod kept;
 pub mod kernel;
 mod meter;
+pub mod probe;
 pub mod rapl;
+mod recording;
+pub mod serial;
+pub mod socket;
 pub mod source;
 mod supervisor;
 
+pub use recording::{Recording, Summary};
 pub use source::{Context, Source, SourceError};
 pub use supervisor::Supervisor;

@@ -2,6 +2,8 @@
 
 use datafusion::error::DataFusionError;
 
+use crate::advice::advice;
+
 /// Why a query or a table could not be set up or run.
 #[derive(Debug, thiserror::Error)]
 pub enum QueryError {
@@ -32,12 +34,53 @@ pub enum QueryError {
         /// What went wrong.
         reason: String,
     },
+    /// The store cannot be read.
+    #[error(transparent)]
+    Store(Box<bl_store::StoreError>),
+    /// A name that is not there, with what was meant.
+    #[error("{0}")]
+    Name(String),
     /// A setting is out of its range.
     #[error("the query session cannot be set up: {0}")]
     Settings(#[source] Box<DataFusionError>),
 }
 
 impl QueryError {
+    /// The same in plainer words where it is about a name that is not there; `tables` are the names of those
+    /// that are.
+    pub(crate) fn with_advice(self, tables: &[String]) -> Self {
+        let advice = match &self {
+            QueryError::Plan(e) | QueryError::Run(e) => advice(e, tables),
+            _ => None,
+        };
+        advice.map_or(self, QueryError::Name)
+    }
+
+    /// What kind of I/O error is at the root of an error, if one is.
+    pub fn io_kind(error: &DataFusionError) -> Option<std::io::ErrorKind> {
+        use datafusion::arrow::error::ArrowError;
+
+        match error.find_root() {
+            DataFusionError::IoError(e) => Some(e.kind()),
+            DataFusionError::ArrowError(e, _) => match e.as_ref() {
+                ArrowError::IoError(_, e) => Some(e.kind()),
+                ArrowError::CsvError(text) if text.contains("Broken pipe") => {
+                    Some(std::io::ErrorKind::BrokenPipe)
+                }
+                ArrowError::JsonError(text) if text.contains("Broken pipe") => {
+                    Some(std::io::ErrorKind::BrokenPipe)
+                }
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+
+    pub(crate) fn no_catalog(name: &str) -> Self {
+        let text = format!("the session has no catalog {name}");
+        QueryError::Settings(Box::new(DataFusionError::Internal(text)))
+    }
+
     pub(crate) fn parse(error: DataFusionError) -> Self {
         QueryError::Parse(Box::new(error))
     }

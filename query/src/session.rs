@@ -17,10 +17,16 @@ use datafusion::sql::parser::{DFParserBuilder, Statement};
 use crate::asof::{AsOfPlanner, AsOfRelation, rewrite};
 use crate::error::QueryError;
 use crate::file::FileTable;
+use crate::tables::{SessionFilter, StoreTables};
+use bl_store::Store;
 
 /// Rows in a batch. Larger than DataFusion's 8,192: the operators here move whole columns, and a batch of
 /// a few numeric columns still fits the cache of a core.
 const BATCH_ROWS: usize = 16_384;
+
+/// DataFusion's own names for where tables are found that are written without a prefix.
+const CATALOG: &str = "datafusion";
+const SCHEMA: &str = "public";
 
 /// What a caller can set.
 #[derive(Debug, Clone, Default)]
@@ -73,6 +79,24 @@ impl Query {
     /// The DataFusion session, to register tables and functions with.
     pub fn context(&self) -> &SessionContext {
         &self.context
+    }
+
+    /// Registers the tables of a store, over the sessions that `filter` lets through.
+    ///
+    /// # Errors
+    /// [`QueryError::Store`] where a named session is not there.
+    pub fn register_store(&self, store: Store, filter: SessionFilter) -> Result<(), QueryError> {
+        filter.sessions(&store).map_err(|e| QueryError::Store(Box::new(e)))?;
+        let catalog = self.context.catalog(CATALOG).ok_or_else(|| QueryError::no_catalog(CATALOG))?;
+        let tables = Arc::new(StoreTables::new(store, filter));
+        catalog.register_schema(SCHEMA, tables).map_err(QueryError::plan)?;
+        Ok(())
+    }
+
+    /// Names of all tables.
+    pub fn table_names(&self) -> Vec<String> {
+        let schema = self.context.catalog(CATALOG).and_then(|c| c.schema(SCHEMA));
+        schema.map(|s| s.table_names()).unwrap_or_default()
     }
 
     /// Registers a file as a table, and says by which column it takes it to be sorted.

@@ -87,8 +87,7 @@ pub struct SessionWriter {
     anchor: Anchor,
     manifest: Mutex<Manifest>,
     shared: Arc<Shared>,
-    appender: Option<JoinHandle<()>>,
-    sealer: Option<JoinHandle<()>>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
     _lock: Lock,
 }
 
@@ -160,8 +159,10 @@ impl SessionWriter {
             anchor,
             manifest: Mutex::new(manifest),
             shared,
-            appender: Some(spawn("store-append", Box::new(move || appender.run()))?),
-            sealer: Some(spawn("store-seal", Box::new(move || sealer.run()))?),
+            threads: Mutex::new(vec![
+                spawn("store-append", Box::new(move || appender.run()))?,
+                spawn("store-seal", Box::new(move || sealer.run()))?,
+            ]),
             _lock: lock,
         })
     }
@@ -218,11 +219,12 @@ impl SessionWriter {
         if *manifest != before { manifest.write(&self.dir.manifest()) } else { Ok(()) }
     }
 
-    /// Ends the session: everything is written, synced and sealed, and `session.json` says so.
+    /// Ends the session: everything is written, synced and sealed, and `session.json` says so. Rows appended
+    /// afterwards are refused.
     ///
     /// # Errors
     /// When the disk refuses: the rows stay in their segments, where readers and the next start find them.
-    pub fn finish(mut self) -> Result<Manifest> {
+    pub fn finish(&self) -> Result<Manifest> {
         self.join();
         let ended = self.anchor.now();
         let rows = self.shared.sealed_rows.lock().unwrap_or_else(PoisonError::into_inner).clone();
@@ -240,9 +242,11 @@ impl SessionWriter {
         Ok(self.manifest())
     }
 
-    fn join(&mut self) {
+    fn join(&self) {
         self.shared.pending.close();
-        for thread in [self.appender.take(), self.sealer.take()].into_iter().flatten() {
+        let threads =
+            std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
+        for thread in threads {
             if thread.join().is_err() {
                 *self.shared.trouble() = Some("a thread of the store panicked".into());
             }

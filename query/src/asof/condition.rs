@@ -34,7 +34,8 @@ pub(super) enum Source {
 pub(super) fn source_of(expr: &Expr, left: &DFSchema, right: &DFSchema) -> Source {
     let columns = expr.column_refs();
     let of_left = columns.iter().any(|column| left.has_column(column));
-    let of_right = columns.iter().any(|column| !left.has_column(column) && right.has_column(column));
+    let of_right =
+        columns.iter().any(|column| !left.has_column(column) && right.has_column(column));
     match (of_left, of_right) {
         (true, false) => Source::Left,
         (false, true) => Source::Right,

@@ -4,28 +4,30 @@ use std::fmt;
 use std::sync::Arc;
 
 use bl_align::as_of::Side;
-use datafusion::arrow::compute::SortOptions;
 use datafusion::arrow::datatypes::{Schema, SchemaRef};
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::common::{Result, internal_err};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_expr::equivalence::ProjectionMapping;
 use datafusion::physical_expr::{
-    Distribution, EquivalenceProperties, LexRequirement, OrderingRequirements, Partitioning,
-    PhysicalExpr, PhysicalSortRequirement,
+    Distribution, EquivalenceProperties, OrderingRequirements, Partitioning, PhysicalExpr,
 };
 use datafusion::physical_plan::common::spawn_buffered;
-use datafusion::physical_plan::execution_plan::{EmissionType, ReplaceChildrenOptions};
+use datafusion::physical_plan::execution_plan::{
+    ChildrenPropertiesMode, EmissionType, ReplaceChildrenOptions,
+};
 use datafusion::physical_plan::metrics::{ExecutionPlanMetricsSet, MetricsSet};
 use datafusion::physical_plan::projection::{
     EmbeddedProjection, ProjectionExec, try_embed_projection,
 };
 use datafusion::physical_plan::{
-    DisplayAs, DisplayFormatType, ExecutionPlan, InputDistributionRequirements, PlanProperties,
+    DisplayAs, DisplayFormatType, ExecutionPlan, ExecutionPlanProperties,
+    InputDistributionRequirements, PlanProperties,
 };
 
 use super::node::comparison;
 use super::stream;
+use crate::sorted::ascending;
 
 /// Batches decoded ahead of the merge, for each input.
 const READ_AHEAD: usize = 2;
@@ -93,15 +95,6 @@ fn joined_schema(left: &Schema, right: &Schema) -> SchemaRef {
     let right =
         right.fields().iter().map(|field| Arc::new(field.as_ref().clone().with_nullable(true)));
     Arc::new(Schema::new(left.chain(right).collect::<Vec<_>>()))
-}
-
-/// Ascending by `stamp`; where the nulls are does not matter.
-fn ascending(stamp: &Arc<dyn PhysicalExpr>) -> Option<OrderingRequirements> {
-    let alternatives = [false, true].into_iter().filter_map(|nulls_first| {
-        let options = SortOptions { descending: false, nulls_first };
-        LexRequirement::new([PhysicalSortRequirement::new(Arc::clone(stamp), Some(options))])
-    });
-    OrderingRequirements::new_alternatives(alternatives, false)
 }
 
 impl DisplayAs for AsOfJoinExec {
@@ -178,8 +171,8 @@ impl ExecutionPlan for AsOfJoinExec {
         self: Arc<Self>,
         children: Vec<Arc<dyn ExecutionPlan>>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        let recompute = datafusion::physical_plan::execution_plan::ChildrenPropertiesMode::Recompute;
-        self.replace_children(children, ReplaceChildrenOptions::new(recompute))
+        let options = ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute);
+        self.replace_children(children, options)
     }
 
     fn execute(
@@ -220,11 +213,6 @@ impl ExecutionPlan for AsOfJoinExec {
 
 impl EmbeddedProjection for AsOfJoinExec {
     fn with_projection(&self, projection: Option<Vec<usize>>) -> Result<Self> {
-        Self::try_new(
-            Arc::clone(&self.left),
-            Arc::clone(&self.right),
-            self.on.clone(),
-            projection,
-        )
+        Self::try_new(Arc::clone(&self.left), Arc::clone(&self.right), self.on.clone(), projection)
     }
 }

@@ -12,7 +12,6 @@ mod node;
 mod planner;
 mod relation;
 pub(crate) mod rewrite;
-mod stamps;
 mod stream;
 
 pub use exec::{AsOfJoinExec, AsOfOn};

@@ -42,15 +42,15 @@ impl AsOfJoin {
         tolerance: Option<i64>,
         keys: Vec<(Expr, Expr)>,
     ) -> Result<Self> {
-        let schema =
-            Arc::new(build_join_schema(left.schema(), right.schema(), &JoinType::Left)?);
+        let schema = Arc::new(build_join_schema(left.schema(), right.schema(), &JoinType::Left)?);
         Ok(AsOfJoin { left, right, stamps, side, tolerance, keys, schema })
     }
 }
 
 impl PartialOrd for AsOfJoin {
     fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        let parts = |node: &Self| (node.stamps.clone(), node.side, node.tolerance, node.keys.clone());
+        let parts =
+            |node: &Self| (node.stamps.clone(), node.side, node.tolerance, node.keys.clone());
         match parts(self).partial_cmp(&parts(other)) {
             Some(Ordering::Equal) => (self == other).then_some(Ordering::Equal),
             unequal => unequal,

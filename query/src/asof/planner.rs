@@ -5,9 +5,9 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use datafusion::catalog::Session;
 use datafusion::common::{Result, internal_err};
+use datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext;
 use datafusion::logical_expr::{Expr, LogicalPlan, UserDefinedLogicalNode};
 use datafusion::physical_expr::PhysicalExpr;
-use datafusion::physical_expr::planner::PhysicalPlanningContext;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_planner::{ExtensionPlanner, PhysicalPlanner};
 
@@ -33,12 +33,13 @@ impl ExtensionPlanner for AsOfPlanner {
         let ([left, right], [left_input, right_input]) = (logical_inputs, physical_inputs) else {
             return internal_err!("an as-of join has two inputs");
         };
-        let pair = |(l, r): &(Expr, Expr)| -> Result<(Arc<dyn PhysicalExpr>, Arc<dyn PhysicalExpr>)> {
-            Ok((
-                planner.create_physical_expr(l, left.schema(), session, planning_ctx)?,
-                planner.create_physical_expr(r, right.schema(), session, planning_ctx)?,
-            ))
-        };
+        let pair =
+            |(l, r): &(Expr, Expr)| -> Result<(Arc<dyn PhysicalExpr>, Arc<dyn PhysicalExpr>)> {
+                Ok((
+                    planner.create_physical_expr(l, left.schema(), session, planning_ctx)?,
+                    planner.create_physical_expr(r, right.schema(), session, planning_ctx)?,
+                ))
+            };
         let on = AsOfOn {
             stamps: pair(&node.stamps)?,
             side: node.side,

@@ -80,7 +80,9 @@ fn plan_join(
             }
             pairs
         }
-        JoinConstraint::Natural => return not_impl_err!("NATURAL ASOF JOIN: name the keys with USING"),
+        JoinConstraint::Natural => {
+            return not_impl_err!("NATURAL ASOF JOIN: name the keys with USING");
+        }
     };
     let keys = pairs
         .into_iter()
@@ -106,9 +108,10 @@ fn plan_join(
 
 fn column_name(name: ObjectName, context: &dyn RelationPlannerContext) -> Result<String> {
     match name.0.as_slice() {
-        [part] if part.as_ident().is_some() => {
-            Ok(part.as_ident().map(|ident| context.normalize_ident(ident.clone())).unwrap_or_default())
-        }
+        [part] if part.as_ident().is_some() => Ok(part
+            .as_ident()
+            .map(|ident| context.normalize_ident(ident.clone()))
+            .unwrap_or_default()),
         _ => plan_err!("USING takes plain column names, not {name}"),
     }
 }

@@ -21,7 +21,7 @@ use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use futures::StreamExt;
 
 use super::exec::AsOfOn;
-use super::stamps::{Keys, stamps, usable};
+use crate::columns::{Keys, stamps, usable};
 
 /// Pieces shorter than this are gathered from several right batches at once instead of cut apart.
 const SHORT_PIECE_ROWS: usize = 64;
@@ -173,16 +173,19 @@ impl Merge {
     }
 
     fn accept_left(&mut self, batch: RecordBatch) -> Result<()> {
-        let _timer = self.metrics.elapsed_compute().timer();
+        let elapsed = self.metrics.elapsed_compute().clone();
+        let _timer = elapsed.timer();
         let (ts, valid) = stamps(&self.stamps.0, &batch)?;
-        let keys = self.keys.as_mut().map(|keys| keys.number(&self.key_exprs.0, &batch)).transpose()?;
+        let keys =
+            self.keys.as_mut().map(|keys| keys.number(&self.key_exprs.0, &batch)).transpose()?;
         let batch = batch.project(&self.left_columns)?;
         self.pending = Some(Pending { batch, ts, valid, keys, resolved: 0 });
         Ok(())
     }
 
     fn accept_right(&mut self, batch: RecordBatch) -> Result<()> {
-        let _timer = self.metrics.elapsed_compute().timer();
+        let elapsed = self.metrics.elapsed_compute().clone();
+        let _timer = elapsed.timer();
         let (mut ts, valid) = stamps(&self.stamps.1, &batch)?;
         let mut keys =
             self.keys.as_mut().map(|keys| keys.number(&self.key_exprs.1, &batch)).transpose()?;
@@ -208,7 +211,8 @@ impl Merge {
 
     /// Resolves what can be resolved of the left batch; true when it needs more right rows.
     fn resolve(&mut self, mut pending: Pending) -> Result<bool> {
-        let timer = self.metrics.elapsed_compute().timer();
+        let elapsed = self.metrics.elapsed_compute().clone();
+        let timer = elapsed.timer();
         let from = pending.resolved;
         self.matches.clear();
         let valid = pending.valid.as_ref().map(|valid| valid.slice(from, valid.len() - from));
@@ -314,9 +318,9 @@ impl Merge {
 /// Row numbers as indices into the batch that begins with `first_row`.
 fn indices(matches: &[u64], first_row: u64) -> UInt32Array {
     let indices = matches.iter().map(|row| row.wrapping_sub(first_row) as u32).collect::<Vec<_>>();
-    let nulls = matches.contains(&UNMATCHED).then(|| {
-        NullBuffer::from_iter(matches.iter().map(|row| *row != UNMATCHED))
-    });
+    let nulls = matches
+        .contains(&UNMATCHED)
+        .then(|| NullBuffer::from_iter(matches.iter().map(|row| *row != UNMATCHED)));
     UInt32Array::new(indices.into(), nulls)
 }
 

@@ -4,4 +4,4 @@ mod order;
 mod sorted;
 mod table;
 
-pub use table::{FileTable, FileOrder};
+pub use table::{FileOrder, FileTable};

@@ -71,7 +71,8 @@ pub(super) fn column(
 
 /// Whether the values of a type are whole numbers of some unit.
 fn is_countable(data_type: &DataType) -> bool {
-    data_type.is_integer() || (data_type.is_temporal() && !matches!(data_type, DataType::Interval(_)))
+    data_type.is_integer()
+        || (data_type.is_temporal() && !matches!(data_type, DataType::Interval(_)))
 }
 
 /// The column that every row group's `sorting_columns` begins with, if ascending.

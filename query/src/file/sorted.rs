@@ -166,7 +166,8 @@ impl Check {
         let values = values.as_primitive::<Int64Type>();
         let nulls = values.null_count();
         let filled = values.len() - nulls;
-        if nulls > 0 && values.nulls().is_some_and(|valid| valid.slice(0, filled).null_count() > 0) {
+        if nulls > 0 && values.nulls().is_some_and(|valid| valid.slice(0, filled).null_count() > 0)
+        {
             return exec_err!("{}", self.text("a null comes before a value"));
         }
         if filled > 0 && self.has_ended {

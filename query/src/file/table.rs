@@ -52,7 +52,9 @@ pub struct FileTable {
 
 /// Why a text does not name a table and a file.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} does not name a table and a file: write NAME=FILE, NAME=FILE,sorted=COLUMN or NAME=FILE,unsorted")]
+#[error(
+    "{0:?} does not name a table and a file: write NAME=FILE, NAME=FILE,sorted=COLUMN or NAME=FILE,unsorted"
+)]
 pub struct FileTableError(String);
 
 impl FromStr for FileTable {
@@ -96,20 +98,19 @@ impl FileTable {
             ),
             order::Kind::Csv => Arc::new(CsvFormat::default().with_has_header(true)),
         };
-        let options = ListingOptions::new(format)
-            .with_file_extension("")
-            .with_collect_stat(state.config().collect_statistics());
+        let options = ListingOptions::new(format).with_file_extension("");
         let schema = options
             .infer_schema(&state, &url)
             .await
             .map_err(|error| failed(error.strip_backtrace()))?;
         let order = order::column(&path, kind, &schema, &self.order).map_err(failed)?;
         let options = match &order {
-            Some(column) => options.with_file_sort_order(vec![vec![ident(column).sort(true, false)]]),
+            Some(column) => {
+                options.with_file_sort_order(vec![vec![ident(column).sort(true, false)]])
+            }
             None => options,
         };
-        let config =
-            ListingTableConfig::new(url).with_listing_options(options).with_schema(schema);
+        let config = ListingTableConfig::new(url).with_listing_options(options).with_schema(schema);
         let listing =
             ListingTable::try_new(config).map_err(|error| failed(error.strip_backtrace()))?;
         let table = SortedFile { listing, label: self.label(), order: order.clone() };

@@ -105,9 +105,10 @@ fn properties(schema: &Schema) -> Result<WriterProperties, ParquetError> {
     for field in schema.fields() {
         let column = ColumnPath::from(field.name().as_str());
         properties = match field.data_type() {
-            DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View | DataType::Dictionary(..) => {
-                properties
-            }
+            DataType::Utf8
+            | DataType::LargeUtf8
+            | DataType::Utf8View
+            | DataType::Dictionary(..) => properties,
             // Sorted stamps and counters shrink to a few bits; a dictionary of them is as large as they.
             DataType::Int64 | DataType::UInt64 | DataType::Timestamp(..) => properties
                 .set_column_dictionary_enabled(column.clone(), false)

@@ -1,26 +1,45 @@
-//! Stamps and keys of a batch, as the matcher takes them.
+//! Stamps and keys of a batch, as the kernels take them.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use bl_align::as_of::NO_KEY;
+pub(crate) use bl_align::as_of::NO_KEY;
 use datafusion::arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch};
 use datafusion::arrow::buffer::{BooleanBuffer, NullBuffer, ScalarBuffer};
 use datafusion::arrow::compute::kernels::cast::{CastOptions, cast_with_options};
-use datafusion::arrow::datatypes::{DataType, Int64Type};
+use datafusion::arrow::datatypes::{DataType, Int64Type, TimeUnit};
 use datafusion::arrow::row::{OwnedRow, RowConverter, SortField};
 use datafusion::common::Result;
 use datafusion::physical_expr::PhysicalExpr;
 
 /// Stamps as plain numbers, and which of them are not null.
-pub(super) fn stamps(
+pub(crate) fn stamps(
+    expr: &Arc<dyn PhysicalExpr>,
+    batch: &RecordBatch,
+) -> Result<(ScalarBuffer<i64>, Option<NullBuffer>)> {
+    numbers(&expr.evaluate(batch)?.into_array(batch.num_rows())?)
+}
+
+/// The same, with stamps that are temporal brought to nanoseconds; those that are not are taken for such.
+pub(crate) fn nanoseconds(
     expr: &Arc<dyn PhysicalExpr>,
     batch: &RecordBatch,
 ) -> Result<(ScalarBuffer<i64>, Option<NullBuffer>)> {
     let array = expr.evaluate(batch)?.into_array(batch.num_rows())?;
+    match array.data_type() {
+        DataType::Timestamp(unit, zone) if *unit != TimeUnit::Nanosecond => {
+            let options = CastOptions { safe: false, ..CastOptions::default() };
+            let to = DataType::Timestamp(TimeUnit::Nanosecond, zone.clone());
+            numbers(&cast_with_options(&array, &to, &options)?)
+        }
+        _ => numbers(&array),
+    }
+}
+
+fn numbers(array: &ArrayRef) -> Result<(ScalarBuffer<i64>, Option<NullBuffer>)> {
     // Free of a copy for the 64-bit types; a number that does not fit is an error, not a null.
     let options = CastOptions { safe: false, ..CastOptions::default() };
-    let array = cast_with_options(&array, &DataType::Int64, &options)?;
+    let array = cast_with_options(array, &DataType::Int64, &options)?;
     let array = array.as_primitive::<Int64Type>();
     let valid = array.nulls().filter(|nulls| nulls.null_count() > 0).cloned();
     Ok((array.values().clone(), valid))
@@ -28,19 +47,19 @@ pub(super) fn stamps(
 
 /// Numbers the values of the key columns, equal for equal values on either side.
 #[derive(Debug)]
-pub(super) struct Keys {
+pub(crate) struct Keys {
     converter: RowConverter,
     numbers: HashMap<OwnedRow, u32>,
 }
 
 impl Keys {
-    pub(super) fn try_new(types: Vec<DataType>) -> Result<Self> {
+    pub(crate) fn try_new(types: Vec<DataType>) -> Result<Self> {
         let fields = types.into_iter().map(SortField::new).collect();
         Ok(Keys { converter: RowConverter::new(fields)?, numbers: HashMap::new() })
     }
 
     /// The number of each row's key; [`NO_KEY`] where a part of it is null.
-    pub(super) fn number(
+    pub(crate) fn number(
         &mut self,
         exprs: &[Arc<dyn PhysicalExpr>],
         batch: &RecordBatch,
@@ -75,7 +94,7 @@ impl Keys {
 }
 
 /// The rows that have a stamp and a key, where some have not.
-pub(super) fn usable(valid: Option<&NullBuffer>, keys: Option<&[u32]>) -> Option<BooleanArray> {
+pub(crate) fn usable(valid: Option<&NullBuffer>, keys: Option<&[u32]>) -> Option<BooleanArray> {
     let has_key = keys
         .filter(|keys| keys.contains(&NO_KEY))
         .map(|keys| keys.iter().map(|key| *key != NO_KEY).collect::<BooleanBuffer>());

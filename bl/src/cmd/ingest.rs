@@ -1,0 +1,219 @@
+//! `bl ingest`: record.
+
+mod sources;
+mod status;
+
+use std::time::Duration;
+
+use anyhow::Context;
+use bl_ingest::source::Stop;
+use bl_ingest::{Recording, Summary};
+use bl_store::clock::monotonic_ns;
+use bl_store::{SessionSpec, Store, WriteOptions};
+use serde_json::json;
+
+use super::usage;
+use crate::config::{Config, Sources};
+use crate::terminal::{grouped, span};
+
+use status::StatusLine;
+
+/// Arguments of `bl ingest`.
+///
+/// Rows reach the open segment (and readers) within store.flush_ms (100 ms); a power cut may cost what came within
+/// store.sync_ms (1 s); a crash of bl alone costs no row that readers could see.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Name of the session (default: its start, such as 2025-11-11T14-30-00Z).
+    #[arg(long, value_name = "NAME")]
+    session: Option<String>,
+    /// Board to record: a path, a UID, or auto for all; may be repeated (default: auto).
+    #[arg(long, value_name = "PATH|UID|auto")]
+    device: Vec<String>,
+    /// Samples a second of each board (default 50).
+    #[arg(long, value_name = "HZ")]
+    benchlab_hz: Option<f64>,
+    /// Samples a second of the host (default 10).
+    #[arg(long, value_name = "HZ")]
+    hz: Option<f64>,
+    /// End after this time, such as 30s, 5m or 1h (default: at Ctrl-C).
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    duration: Option<Duration>,
+    /// Socket for stage events (default: pipeline.events of the configuration).
+    #[arg(long, value_name = "PATH")]
+    events: Option<std::path::PathBuf>,
+    /// Record a virtual board and simulated stages, through the same interfaces as real ones.
+    #[arg(long)]
+    simulate: bool,
+    /// Do not record the host (CPU, memory, network, disks, GPUs, sensors).
+    #[arg(long)]
+    no_host: bool,
+    /// Record a firmware that is not known, if its replies have a known size.
+    #[arg(long)]
+    allow_unknown_firmware: bool,
+}
+
+/// Runs `bl ingest`.
+pub fn run(args: Args, mut sources: Sources<'static>) -> anyhow::Result<()> {
+    let flags = &mut sources.flags;
+    flags.set_all("--device", "benchlab.device", &args.device);
+    flags.set("--benchlab-hz", "benchlab.hz", args.benchlab_hz);
+    flags.set("--hz", "general.sample_hz", args.hz);
+    flags.set("--events", "pipeline.events", args.events.as_ref().map(|p| p.display()));
+    flags.set(
+        "--allow-unknown-firmware",
+        "benchlab.allow_unknown_firmware",
+        args.allow_unknown_firmware.then_some(true),
+    );
+    let config = Config::load(&sources)?;
+    let stop = Stop::new()?;
+    stop_at_signals(&stop)?;
+    let store = Store::new(&config.general.data_root);
+    recover(&store);
+    let spec = spec(&args, &config)?;
+    let recording = Recording::begin(&store, spec, write_options(&config), stop.clone())?;
+    let id = recording.writer().manifest().id;
+    eprintln!("recording session {id} in {}", config.general.data_root.display());
+    let simulated = sources::start(&recording, &config, args.simulate, !args.no_host)?;
+    watch(&recording, &stop, args.duration);
+    let summary = recording.finish()?;
+    drop(simulated);
+    tell(&summary);
+    Ok(())
+}
+
+/// Waits for the end, and meanwhile shows what is going on.
+fn watch(recording: &Recording, stop: &Stop, duration: Option<Duration>) {
+    let began = monotonic_ns();
+    let end = duration.map(|d| began + d.as_nanos() as i64);
+    let mut line = StatusLine::new(began);
+    let mut told = None;
+    loop {
+        let left = end.map_or(i64::MAX, |end| end - monotonic_ns());
+        if left <= 0 || !stop.sleep_ns(left.min(500_000_000)) {
+            break;
+        }
+        if let Err(e) = recording.note_devices() {
+            line.say(&format!("session.json cannot be written: {e}"));
+        }
+        let trouble = recording.writer().trouble();
+        if trouble != told {
+            line.say(&match &trouble {
+                Some(text) => format!("the disk refuses, rows wait in memory: {text}"),
+                None => "the disk takes rows again; none was lost in memory".into(),
+            });
+            told = trouble;
+        }
+        line.show(&recording.statuses());
+    }
+    line.clear();
+}
+
+fn tell(summary: &Summary) {
+    let m = &summary.manifest;
+    let length = span(m.ended_ns.unwrap_or(m.started_ns) - m.started_ns);
+    let tables: Vec<String> =
+        m.rows.iter().map(|(table, n)| format!("{} {table}", grouped(*n))).collect();
+    eprintln!("recorded {length}: {} rows", if tables.is_empty() { "no".into() } else { tables.join(", ") });
+    for (source, lost) in &summary.lost {
+        eprintln!("  {source} lost {}: see SELECT * FROM health", grouped(*lost));
+    }
+    for source in &summary.hung {
+        eprintln!("  {source} did not end in time and was left behind");
+    }
+    let table = ["benchlab", "pipeline", "cpu"].into_iter().find(|t| m.rows.contains_key(*t));
+    match table {
+        Some("benchlab") => eprintln!(
+            "try: bl query --session {} \"SELECT avg(sys_w), max(sys_w) FROM benchlab\"", m.id),
+        Some(table) => {
+            eprintln!("try: bl query --session {} \"SELECT count(*) FROM {table}\"", m.id)
+        }
+        None => eprintln!("try: bl ingest --simulate --duration 10s"),
+    }
+}
+
+fn spec(args: &Args, config: &Config) -> anyhow::Result<SessionSpec> {
+    let id = match &args.session {
+        Some(name) => Some(name.parse()?),
+        None => None,
+    };
+    Ok(SessionSpec {
+        id,
+        node: config.general.node_name.clone(),
+        host: bl_ingest::host::inventory(std::path::Path::new("/")),
+        config: json!({
+            "benchlab_hz": config.benchlab.hz,
+            "sample_hz": config.general.sample_hz,
+            "pairs": config.pipeline.pairs,
+            "file": config.file(),
+        }),
+        estimated_anchor: None,
+    })
+}
+
+fn write_options(config: &Config) -> WriteOptions {
+    WriteOptions {
+        flush_every: Duration::from_millis(config.store.flush_ms.into()),
+        sync_every: Duration::from_millis(config.store.sync_ms.into()),
+        seal_after: Duration::from_secs(config.store.seal_seconds.into()),
+        seal_bytes: config.store.seal_bytes,
+        ..WriteOptions::default()
+    }
+}
+
+/// Seals what recorders that died have left behind, and says so.
+fn recover(store: &Store) {
+    match store.recover() {
+        Ok(results) => {
+            for (id, result) in results {
+                match result {
+                    Ok(r) => eprintln!(
+                        "session {id} had been interrupted: sealed {} rows of {} segments",
+                        grouped(r.rows), r.segments
+                    ),
+                    Err(e) => eprintln!("session {id} cannot be recovered yet: {e}"),
+                }
+            }
+        }
+        Err(e) => eprintln!("bl: {e}"),
+    }
+}
+
+/// Ctrl-C and SIGTERM stop; a second Ctrl-C ends at once, which loses nothing that was flushed.
+fn stop_at_signals(stop: &Stop) -> anyhow::Result<()> {
+    use signal_hook::consts::{SIGINT, SIGTERM};
+    let mut signals = signal_hook::iterator::Signals::new([SIGINT, SIGTERM])
+        .context("cannot listen for signals")?;
+    let stop = stop.clone();
+    std::thread::Builder::new().name("signals".into()).spawn(move || {
+        for signal in signals.forever() {
+            if stop.stopping() {
+                std::process::exit(128 + signal);
+            }
+            stop.stop();
+        }
+    })?;
+    Ok(())
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    let split = text.find(|c: char| c.is_ascii_alphabetic()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(split);
+    let seconds = match unit {
+        "ms" => 1e-3,
+        "s" | "" => 1.0,
+        "m" | "min" => 60.0,
+        "h" => 3600.0,
+        "d" => 86_400.0,
+        _ => return Err(format!("'{unit}' is no unit of time: write ms, s, m, h or d")),
+    };
+    match number.trim().parse::<f64>() {
+        Ok(n) if n > 0.0 && n * seconds < 1e9 => Ok(Duration::from_secs_f64(n * seconds)),
+        _ => Err(format!("'{text}' is no time: write it as 30s, 5m or 1h")),
+    }
+}
+
+/// Why a value of the configuration cannot be used.
+fn refuse(config: &Config, key: &str, why: impl std::fmt::Display) -> anyhow::Error {
+    usage(format!("{key} ({}): {why}", config.origin(key)))
+}

@@ -1,0 +1,128 @@
+//! From the configuration to running sources.
+
+use std::path::Path;
+
+use bl_ingest::Recording;
+use bl_ingest::gpu::{Choice, DrmSource, NvidiaSource};
+use bl_ingest::host::{ClockSource, HostSource};
+use bl_ingest::hwmon::HwmonSource;
+use bl_ingest::rapl::RaplSource;
+use bl_ingest::serial::board::{BoardOptions, VirtualBoard};
+use bl_ingest::serial::protocol::Model;
+use bl_ingest::serial::{BenchlabSource, ConnectOptions, Roots, Roster, Selector};
+use bl_ingest::socket::{EventsSocket, SimulatedStages};
+
+use super::refuse;
+use crate::config::{Config, GpuProvider};
+
+/// Draws the simulated board and stages.
+const SEED: u64 = 1;
+
+/// Starts every source that the configuration asks for. Returns the virtual board, which lives as long as it
+/// is held.
+pub fn start(
+    recording: &Recording,
+    config: &Config,
+    simulate: bool,
+    host: bool,
+) -> anyhow::Result<Option<VirtualBoard>> {
+    recording.start(Box::new(ClockSource::new()))?;
+    start_events(recording, config)?;
+    let board = if simulate { Some(start_simulation(recording, config)?) } else { None };
+    if config.benchlab.enabled {
+        start_boards(recording, config, simulate)?;
+    }
+    if host {
+        start_host(recording, config)?;
+    }
+    Ok(board)
+}
+
+fn start_events(recording: &Recording, config: &Config) -> anyhow::Result<()> {
+    let socket = EventsSocket::bind(&config.pipeline.events)?;
+    Ok(recording.start(Box::new(socket))?)
+}
+
+fn start_simulation(recording: &Recording, config: &Config) -> anyhow::Result<VirtualBoard> {
+    let board = VirtualBoard::start(BoardOptions::new(Model::Benchlab2, SEED))?;
+    let path = board.path().ok_or_else(|| anyhow::anyhow!("the virtual board has no port"))?;
+    let roster = roster(config);
+    let source = BenchlabSource::new(Selector::Path(path), roster, config.benchlab.hz);
+    recording.start(Box::new(source.simulated()))?;
+    recording.start(Box::new(SimulatedStages::new(config.pipeline.events.clone(), SEED)))?;
+    Ok(board)
+}
+
+fn start_boards(recording: &Recording, config: &Config, simulate: bool) -> anyhow::Result<()> {
+    let selectors = config
+        .benchlab
+        .device
+        .iter()
+        .map(|d| d.parse::<Selector>())
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(|e| refuse(config, "benchlab.device", e))?;
+    let roster = roster(config);
+    let hz = config.benchlab.hz;
+    let (auto, named): (Vec<_>, Vec<_>) =
+        selectors.into_iter().partition(|s| *s == Selector::Auto);
+    for selector in &named {
+        let source = BenchlabSource::new(selector.clone(), roster.clone(), hz);
+        recording.start(Box::new(source))?;
+    }
+    if !auto.is_empty() {
+        let none = bl_ingest::serial::discover(
+            &Roots::default(),
+            roster.options(),
+            &bl_ingest::source::Stop::new()?,
+        )
+        .is_empty();
+        if none && !simulate {
+            eprintln!("no BENCHLAB board is plugged in; one that is plugged in later is recorded too");
+        }
+        recording.start_boards(roster, hz, &named)?;
+    }
+    Ok(())
+}
+
+fn roster(config: &Config) -> Roster {
+    let options = ConnectOptions {
+        allow_unknown_firmware: config.benchlab.allow_unknown_firmware,
+        ..ConnectOptions::default()
+    };
+    Roster::new(Roots::default(), options)
+}
+
+fn start_host(recording: &Recording, config: &Config) -> anyhow::Result<()> {
+    let root = Path::new("/");
+    if config.cpu.enabled {
+        recording.start(Box::new(HostSource::new(root, config.cpu.hz)))?;
+    }
+    if config.cpu.enable_rapl {
+        recording.start(Box::new(RaplSource::new(root, config.cpu.rapl_hz)))?;
+    }
+    if config.hwmon.enabled {
+        recording.start(Box::new(HwmonSource::new(root, config.hwmon.hz)))?;
+    }
+    if config.gpu.enabled {
+        start_gpus(recording, config)?;
+    }
+    Ok(())
+}
+
+fn start_gpus(recording: &Recording, config: &Config) -> anyhow::Result<()> {
+    let (root, hz) = (Path::new("/"), config.gpu.hz);
+    let by_index = config.gpu.device_index.iter().map(u32::to_string);
+    let cards: Vec<String> = by_index.chain(config.gpu.device_uuid.iter().cloned()).collect();
+    let choice = || if cards.is_empty() { Choice::default() } else { Choice::only(cards.clone()) };
+    let wants = |p| config.gpu.provider == GpuProvider::Auto || config.gpu.provider == p;
+    if wants(GpuProvider::Nvml) {
+        recording.start(Box::new(NvidiaSource::new(hz, choice())))?;
+    }
+    if wants(GpuProvider::Amd) {
+        recording.start(Box::new(DrmSource::amd(root, hz, choice())))?;
+    }
+    if wants(GpuProvider::Intel) {
+        recording.start(Box::new(DrmSource::intel(root, hz, choice())))?;
+    }
+    Ok(())
+}

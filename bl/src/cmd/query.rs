@@ -1,0 +1,178 @@
+//! `bl query`: ask in SQL.
+
+mod prompt;
+
+use std::io::{IsTerminal, Write};
+use std::path::PathBuf;
+
+use anyhow::Context;
+use bl_query::output::{TextFormat, TextWriter, write_parquet};
+use bl_query::tables::SessionFilter;
+use bl_query::{Answer, FileTable, Query, QueryError, Settings};
+use bl_store::Store;
+use clap::ValueEnum;
+
+use super::usage;
+use crate::config::{Config, Sources};
+
+/// Arguments of `bl query`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The question, such as "SELECT avg(sys_w) FROM benchlab"; without one, on a terminal, a prompt opens.
+    #[arg(conflicts_with = "file")]
+    sql: Option<String>,
+    /// Read the SQL from a file ('-' for standard input).
+    #[arg(short, long, value_name = "FILE.sql")]
+    file: Option<PathBuf>,
+    /// Only this session, or 'latest'; may be repeated (default: all).
+    #[arg(long, value_name = "NAME")]
+    session: Vec<String>,
+    /// A Parquet or CSV file as a further table; may be repeated.
+    #[arg(long, value_name = "NAME=FILE")]
+    table: Vec<String>,
+    /// Form of the result (default: table on a terminal and for -o by the file's ending, else csv).
+    #[arg(long, value_enum)]
+    format: Option<Format>,
+    /// Write the result to a file, which appears only when it is complete.
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    Table,
+    Csv,
+    Json,
+    Ndjson,
+    Parquet,
+    Arrow,
+}
+
+impl Format {
+    fn of_file(path: &std::path::Path) -> Option<Self> {
+        match path.extension()?.to_str()? {
+            "csv" => Some(Format::Csv),
+            "json" => Some(Format::Json),
+            "ndjson" | "jsonl" => Some(Format::Ndjson),
+            "parquet" => Some(Format::Parquet),
+            "arrow" | "arrows" | "ipc" => Some(Format::Arrow),
+            "txt" => Some(Format::Table),
+            _ => None,
+        }
+    }
+
+    fn text(self) -> Option<TextFormat> {
+        match self {
+            Format::Table => Some(TextFormat::Table),
+            Format::Csv => Some(TextFormat::Csv),
+            Format::Json => Some(TextFormat::Json),
+            Format::Ndjson => Some(TextFormat::Ndjson),
+            Format::Arrow => Some(TextFormat::Arrow),
+            Format::Parquet => None,
+        }
+    }
+}
+
+/// Runs `bl query`.
+pub fn run(args: Args, sources: Sources<'static>) -> anyhow::Result<()> {
+    let config = Config::load(&sources)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(ask(&args, &config))
+}
+
+async fn ask(args: &Args, config: &Config) -> anyhow::Result<()> {
+    let store = Store::new(&config.general.data_root);
+    let query = Query::new(&Settings::default())?;
+    query.register_store(store, filter(&args.session)?)?;
+    for table in &args.table {
+        query.register_file(&file_table(table)?).await?;
+    }
+    let sql = match (&args.sql, &args.file) {
+        (Some(sql), _) => sql.clone(),
+        (None, Some(path)) if path.as_os_str() == "-" => std::io::read_to_string(std::io::stdin())?,
+        (None, Some(path)) => std::fs::read_to_string(path)
+            .with_context(|| format!("cannot read {}", path.display()))?,
+        (None, None) if std::io::stdin().is_terminal() => return prompt::run(&query).await,
+        (None, None) => std::io::read_to_string(std::io::stdin())?,
+    };
+    let mut statements = query.statements(&sql)?;
+    let Some(last) = statements.pop() else {
+        return Err(usage("there is no SQL to run: try bl query \"SHOW TABLES\""));
+    };
+    for statement in statements {
+        query.answer(statement).await?.drain().await?;
+    }
+    write(args, query.answer(last).await?).await
+}
+
+async fn write(args: &Args, answer: Answer) -> anyhow::Result<()> {
+    let of_file = args.output.as_deref().and_then(Format::of_file);
+    let fallback = if args.output.is_none() && std::io::stdout().is_terminal() {
+        Format::Table
+    } else {
+        Format::Csv
+    };
+    let format = args.format.or(of_file).unwrap_or(fallback);
+    match (&args.output, format.text()) {
+        (None, None) => Err(usage("parquet goes to a file: add -o FILE.parquet")),
+        (None, Some(text)) => {
+            print(answer, text, std::io::BufWriter::new(std::io::stdout().lock())).await
+        }
+        (Some(path), None) => {
+            let beside = beside(path)?;
+            write_parquet(answer.into_frame(), &beside).await?;
+            appear(&beside, path)
+        }
+        (Some(path), Some(text)) => {
+            let beside = beside(path)?;
+            let file = std::fs::File::create(&beside)
+                .with_context(|| format!("cannot write {}", beside.display()))?;
+            print(answer, text, std::io::BufWriter::new(file)).await?;
+            appear(&beside, path)
+        }
+    }
+}
+
+/// Writes a result as it comes.
+async fn print(answer: Answer, format: TextFormat, out: impl Write) -> anyhow::Result<()> {
+    let mut writer = TextWriter::new(format, out, &answer.schema()).map_err(output_error)?;
+    let mut batches = answer.stream().await?;
+    while let Some(batch) = batches.next().await {
+        writer.write(batch?).map_err(output_error)?;
+    }
+    writer.finish().map_err(output_error)
+}
+
+/// An error of the output as such, so that a closed pipe is seen as one.
+fn output_error(error: bl_query::DataFusionError) -> anyhow::Error {
+    match QueryError::io_kind(&error) {
+        Some(kind) => anyhow::Error::new(std::io::Error::new(kind, error.to_string())),
+        None => anyhow::Error::new(error),
+    }
+}
+
+fn beside(path: &std::path::Path) -> anyhow::Result<PathBuf> {
+    let name = path.file_name().with_context(|| format!("-o {}: no file", path.display()))?;
+    Ok(path.with_file_name(format!(".{}.tmp", name.to_string_lossy())))
+}
+
+fn appear(beside: &std::path::Path, path: &std::path::Path) -> anyhow::Result<()> {
+    std::fs::rename(beside, path).with_context(|| format!("cannot write {}", path.display()))
+}
+
+fn filter(names: &[String]) -> anyhow::Result<SessionFilter> {
+    match names {
+        [] => Ok(SessionFilter::All),
+        [one] if one == "latest" => Ok(SessionFilter::Latest),
+        many => Ok(SessionFilter::Named(many.iter().map(|n| n.parse()).collect::<Result<_, _>>()?)),
+    }
+}
+
+fn file_table(text: &str) -> anyhow::Result<FileTable> {
+    match text.split_once('=') {
+        Some((name, path)) if !name.is_empty() && !path.is_empty() => {
+            Ok(FileTable::new(name, path))
+        }
+        _ => Err(usage(format!("--table {text}: write it as NAME=FILE"))),
+    }
+}

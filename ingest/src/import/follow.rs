@@ -1,0 +1,112 @@
+//! A MangoHud log, followed while the game writes it.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use super::frames::log_name;
+use super::mangohud::Log;
+use super::{Frame, FrameLogFormat, FrameRows, ImportError, ImportReport};
+use crate::source::{Sink, Stop};
+
+/// Time between two looks at a log.
+const LOOK_NS: i64 = 50_000_000;
+
+/// Appends the frames of a growing MangoHud log to table `frames`, until it is told to stop.
+///
+/// `first_ts` (ns, UTC) is the time of the log's first frame. Without it, the newest of the frames that are there at the
+/// first look is taken to be from right now, as it is while the game runs: a log tells no time of its own.
+///
+/// # Errors
+/// When the log cannot be read or is written anew, or the store takes nothing.
+pub fn follow_mangohud(
+    file: &Path,
+    first_ts: Option<i64>,
+    sink: &dyn Sink,
+    stop: &Stop,
+) -> Result<ImportReport, ImportError> {
+    let mut follow = FollowMangoHud::open(file)?;
+    let mut delivered = ImportReport::default();
+    let mut rows: Option<FrameRows> = None;
+    loop {
+        // What was written before the stop still counts.
+        let stopping = stop.stopping();
+        let frames = follow.frames()?;
+        if let Some(newest) = frames.last() {
+            let rows = rows.get_or_insert_with(|| {
+                let first_ts =
+                    first_ts.unwrap_or_else(|| sink.anchor().now().saturating_sub(newest.at_ns));
+                FrameRows::new(FrameLogFormat::MangoHud, &follow.log_name(), first_ts)
+            });
+            frames.iter().for_each(|frame| rows.push(frame));
+            rows.deliver(sink, &mut delivered)?;
+        }
+        if stopping {
+            break;
+        }
+        stop.sleep_ns(LOOK_NS);
+    }
+    Ok(ImportReport { rows: delivered.rows, ..follow.report })
+}
+
+/// Follows a log that MangoHud is writing.
+#[derive(Debug)]
+pub struct FollowMangoHud {
+    path: PathBuf,
+    file: File,
+    log: Log,
+    number: u64,
+    /// The beginning of a line whose end has not been written yet.
+    carry: Vec<u8>,
+    read_bytes: u64,
+    /// What was bad so far.
+    pub report: ImportReport,
+}
+
+impl FollowMangoHud {
+    /// Opens a log; what is in it already comes first.
+    ///
+    /// # Errors
+    /// When it cannot be opened.
+    pub fn open(path: &Path) -> Result<Self, ImportError> {
+        Ok(Self {
+            path: path.to_path_buf(),
+            file: File::open(path).map_err(|e| ImportError::io(path, e))?,
+            log: Log::new(path),
+            number: 0,
+            carry: Vec::new(),
+            read_bytes: 0,
+            report: ImportReport { files: 1, ..ImportReport::default() },
+        })
+    }
+
+    /// What the log is called in column `log`.
+    pub fn log_name(&self) -> String {
+        log_name(&self.path)
+    }
+
+    /// The frames that were written since the last call; never waits. Call it every few milliseconds: nothing is
+    /// lost in between.
+    ///
+    /// # Errors
+    /// When the log cannot be read, is none of MangoHud, or has become shorter.
+    pub fn frames(&mut self) -> Result<Vec<Frame>, ImportError> {
+        let io = |e| ImportError::io(&self.path, e);
+        if self.file.metadata().map_err(io)?.len() < self.read_bytes {
+            let what = "the log has become shorter: it is being written anew; follow it again";
+            return Err(ImportError::format(&self.path, self.number, what));
+        }
+        let read = self.file.read_to_end(&mut self.carry).map_err(io)?;
+        self.read_bytes += read as u64;
+        let text = std::mem::take(&mut self.carry);
+        let mut frames = Vec::new();
+        let mut rest = &text[..];
+        while let Some(end) = memchr::memchr(b'\n', rest) {
+            self.number += 1;
+            frames.extend(self.log.line(&rest[..end], self.number, &mut self.report)?);
+            rest = &rest[end + 1..];
+        }
+        self.carry = rest.to_vec();
+        Ok(frames)
+    }
+}

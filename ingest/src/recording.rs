@@ -1,0 +1,144 @@
+//! A recording: a session's writer, and the sources that fill it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bl_store::{Manifest, SessionSpec, SessionWriter, Store, StoreError, WriteOptions};
+
+use crate::serial::{BoardScanner, Roster, Selector};
+use crate::source::{Context, Sink, Source, SourceError, SourceState, SourceStatus, Stop};
+use crate::supervisor::Supervisor;
+
+/// Sources get this long to end; one that hangs in the kernel is left behind.
+const PATIENCE: Duration = Duration::from_millis(1_200);
+
+/// A session that is being recorded.
+pub struct Recording {
+    writer: Arc<SessionWriter>,
+    supervisor: Supervisor,
+    stop: Stop,
+}
+
+/// What was recorded.
+#[derive(Debug)]
+pub struct Summary {
+    /// `session.json` as the session ended.
+    pub manifest: Manifest,
+    /// Samples and events known to be lost, by source.
+    pub lost: Vec<(String, u64)>,
+    /// Sources that did not end in time.
+    pub hung: Vec<String>,
+}
+
+impl Recording {
+    /// Begins a session; sources are to be started next.
+    ///
+    /// # Errors
+    /// What [`SessionWriter::begin`] says.
+    pub fn begin(
+        store: &Store,
+        spec: SessionSpec,
+        options: WriteOptions,
+        stop: Stop,
+    ) -> Result<Self, StoreError> {
+        let writer = Arc::new(SessionWriter::begin(store, spec, options)?);
+        let supervisor = Supervisor::new(Arc::clone(&writer) as Arc<dyn Sink>, stop.clone());
+        Ok(Self { writer, supervisor, stop })
+    }
+
+    /// Starts a source.
+    ///
+    /// # Errors
+    /// When the system has no thread left.
+    pub fn start(&self, source: Box<dyn Source>) -> std::io::Result<()> {
+        self.supervisor.start(source)
+    }
+
+    /// Records every board that is plugged in, now or later, but for those that `others` select.
+    ///
+    /// # Errors
+    /// When the system has no thread left.
+    pub fn start_boards(
+        &self,
+        roster: Roster,
+        hz: f64,
+        others: &[Selector],
+    ) -> std::io::Result<()> {
+        let scanner = BoardScanner::new(roster, hz, others);
+        self.start(Box::new(AnyBoard { scanner, supervisor: self.supervisor.clone() }))
+    }
+
+    /// The session's writer.
+    pub fn writer(&self) -> &SessionWriter {
+        &self.writer
+    }
+
+    /// The figures of its sources.
+    pub fn statuses(&self) -> Vec<Arc<SourceStatus>> {
+        self.supervisor.statuses()
+    }
+
+    /// Brings `session.json` up to date with the sources and devices found by now.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn note_devices(&self) -> Result<(), StoreError> {
+        let devices = self.supervisor.devices();
+        let mut sources: Vec<_> =
+            self.statuses().iter().filter(|s| s.rows() > 0).map(|s| s.name.clone()).collect();
+        sources.sort();
+        sources.dedup();
+        self.writer.update(|m| {
+            m.simulated |= sources.iter().any(|s| s.starts_with("sim."))
+                || devices.iter().any(|d| d["simulated"] == true);
+            m.devices = devices;
+            m.sources = sources;
+        })
+    }
+
+    /// Stops the sources, seals everything and ends the session.
+    ///
+    /// # Errors
+    /// When the disk refuses; everything stays readable then, and is sealed at the next start.
+    pub fn finish(self) -> Result<Summary, StoreError> {
+        self.stop.stop();
+        let statuses = self.statuses();
+        let noted = self.note_devices();
+        let hung = self.supervisor.join(PATIENCE);
+        let manifest = self.writer.finish()?;
+        noted?;
+        let lost = statuses.iter().map(|s| (s.name.clone(), s.lost())).filter(|(_, n)| *n > 0);
+        Ok(Summary { manifest, lost: lost.collect(), hung })
+    }
+}
+
+/// Looks for boards, and starts a source for each.
+struct AnyBoard {
+    scanner: BoardScanner,
+    supervisor: Supervisor,
+}
+
+impl Source for AnyBoard {
+    fn name(&self) -> String {
+        "benchlab.scan".into()
+    }
+
+    fn run(&mut self, context: &Context) -> Result<(), SourceError> {
+        let mut found = 0;
+        while !context.stopping() {
+            for source in self.scanner.poll(context.stop()) {
+                found += 1;
+                self.supervisor
+                    .start(Box::new(source))
+                    .map_err(|e| SourceError::Retry(format!("no thread for a board: {e}")))?;
+            }
+            let (state, text) = match found {
+                0 => (SourceState::Waiting, "no board is plugged in".to_string()),
+                n => (SourceState::Up, format!("{n} found")),
+            };
+            context.status().set_state(state, text);
+            context.stop().sleep_ns(1_000_000_000);
+        }
+        Ok(())
+    }
+}

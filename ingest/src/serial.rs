@@ -1,0 +1,26 @@
+//! ElmorLabs BENCHLAB boards on USB serial: the protocol, the host that records from them, and virtual boards.
+//!
+//! The protocol's facts come from the wire contracts that benchlab-pycore 0.8.0 ships (generated from the
+//! firmware's headers, one a release) and from that client's own code where the contracts are silent.
+
+pub mod board;
+mod collector;
+mod device;
+mod discovery;
+mod emulate;
+mod port;
+pub mod protocol;
+mod roster;
+mod rows;
+mod rtt;
+mod scanner;
+mod tally;
+
+pub use collector::BenchlabSource;
+pub use device::{ConnectOptions, Device, DeviceError, Identity, Reading};
+pub use discovery::{Candidate, Found, InvalidSelector, Occupant, Roots, Selector, discover};
+pub use emulate::run as emulate;
+pub use port::{Port, PortError, RoundTrip};
+pub use roster::{Claim, Roster};
+pub use rows::{SampleColumns, Stamp};
+pub use scanner::BoardScanner;

@@ -1,0 +1,83 @@
+//! The answer to one statement.
+
+use std::pin::Pin;
+
+use arrow::datatypes::SchemaRef;
+use arrow::record_batch::RecordBatch;
+use datafusion::arrow;
+use datafusion::dataframe::DataFrame;
+use datafusion::execution::SendableRecordBatchStream;
+use datafusion::sql::parser::Statement;
+use futures::StreamExt;
+
+use crate::{Query, QueryError};
+
+/// The answer to one statement, planned and not run yet.
+pub struct Answer {
+    frame: DataFrame,
+    tables: Vec<String>,
+}
+
+/// The batches of an answer as they come.
+pub struct Batches {
+    stream: Pin<Box<SendableRecordBatchStream>>,
+    tables: Vec<String>,
+}
+
+impl Query {
+    /// Plans a statement whose answer is to be read.
+    ///
+    /// # Errors
+    /// When it cannot be planned; a column or table that is not there is named, with the nearest that is.
+    pub async fn answer(&self, statement: Statement) -> Result<Answer, QueryError> {
+        let tables = self.table_names();
+        match self.plan(statement).await {
+            Ok(frame) => Ok(Answer { frame, tables }),
+            Err(e) => Err(e.with_advice(&tables)),
+        }
+    }
+}
+
+impl Answer {
+    /// Columns of the answer.
+    pub fn schema(&self) -> SchemaRef {
+        SchemaRef::clone(self.frame.schema().inner())
+    }
+
+    /// The answer as DataFusion has it.
+    pub fn into_frame(self) -> DataFrame {
+        self.frame
+    }
+
+    /// Runs the statement.
+    ///
+    /// # Errors
+    /// When it cannot be run.
+    pub async fn stream(self) -> Result<Batches, QueryError> {
+        let tables = self.tables;
+        match self.frame.execute_stream().await {
+            Ok(stream) => Ok(Batches { stream: Box::pin(stream), tables }),
+            Err(e) => Err(QueryError::run(e).with_advice(&tables)),
+        }
+    }
+
+    /// Runs the statement for its effect.
+    ///
+    /// # Errors
+    /// When it fails.
+    pub async fn drain(self) -> Result<(), QueryError> {
+        let mut batches = self.stream().await?;
+        while let Some(batch) = batches.next().await {
+            batch?;
+        }
+        Ok(())
+    }
+}
+
+impl Batches {
+    /// The next batch.
+    pub async fn next(&mut self) -> Option<Result<RecordBatch, QueryError>> {
+        let batch = self.stream.next().await?;
+        Some(batch.map_err(|e| QueryError::run(e).with_advice(&self.tables)))
+    }
+}

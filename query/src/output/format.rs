@@ -1,0 +1,113 @@
+//! Results as text and as Arrow, batch by batch as they come.
+
+use std::io::Write;
+
+use arrow::datatypes::SchemaRef;
+use arrow::record_batch::RecordBatch;
+use datafusion::arrow;
+use datafusion::arrow::csv::WriterBuilder as CsvBuilder;
+use datafusion::arrow::ipc::writer::StreamWriter;
+use datafusion::arrow::json::WriterBuilder as JsonBuilder;
+use datafusion::arrow::json::writer::{JsonArray, LineDelimited, Writer as JsonWriter};
+use datafusion::arrow::util::display::FormatOptions;
+use datafusion::arrow::util::pretty::pretty_format_batches_with_options;
+use datafusion::error::{DataFusionError, Result};
+
+/// A form in which a result is written to a stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TextFormat {
+    /// A table for a person; it is held in memory until it is complete.
+    Table,
+    /// Comma-separated values with a heading.
+    Csv,
+    /// One JSON array of objects; a missing value is null.
+    Json,
+    /// One JSON object a line; a missing value is null.
+    Ndjson,
+    /// An Arrow IPC stream.
+    Arrow,
+}
+
+/// Writes the batches of one result.
+pub struct TextWriter<W: Write>(Form<W>);
+
+enum Form<W: Write> {
+    Table { out: W, schema: SchemaRef, batches: Vec<RecordBatch> },
+    Csv(Box<arrow::csv::Writer<W>>),
+    Json(Box<JsonWriter<W, JsonArray>>),
+    Ndjson(Box<JsonWriter<W, LineDelimited>>),
+    Arrow(Box<StreamWriter<W>>),
+}
+
+impl<W: Write> TextWriter<W> {
+    /// Begins a result of that schema.
+    ///
+    /// # Errors
+    /// When `out` takes nothing.
+    pub fn new(format: TextFormat, out: W, schema: &SchemaRef) -> Result<Self> {
+        let json = || JsonBuilder::new().with_explicit_nulls(true);
+        Ok(Self(match format {
+            TextFormat::Table => {
+                Form::Table { out, schema: SchemaRef::clone(schema), batches: Vec::new() }
+            }
+            TextFormat::Csv => {
+                let mut writer = CsvBuilder::new().with_header(true).build(out);
+                // The heading, also of a result without rows.
+                writer.write(&RecordBatch::new_empty(SchemaRef::clone(schema)))?;
+                Form::Csv(Box::new(writer))
+            }
+            TextFormat::Json => Form::Json(Box::new(json().build(out))),
+            TextFormat::Ndjson => Form::Ndjson(Box::new(json().build(out))),
+            TextFormat::Arrow => Form::Arrow(Box::new(StreamWriter::try_new(out, schema)?)),
+        }))
+    }
+
+    /// Writes one batch.
+    ///
+    /// # Errors
+    /// When `out` takes nothing.
+    pub fn write(&mut self, batch: RecordBatch) -> Result<()> {
+        match &mut self.0 {
+            Form::Table { batches, .. } => batches.push(batch),
+            Form::Csv(w) => w.write(&batch)?,
+            Form::Json(w) => w.write(&batch)?,
+            Form::Ndjson(w) => w.write(&batch)?,
+            Form::Arrow(w) => w.write(&batch)?,
+        }
+        Ok(())
+    }
+
+    /// Ends the result.
+    ///
+    /// # Errors
+    /// When `out` takes nothing.
+    pub fn finish(self) -> Result<()> {
+        match self.0 {
+            Form::Table { mut out, schema, mut batches } => {
+                if batches.is_empty() {
+                    batches.push(RecordBatch::new_empty(schema));
+                }
+                let options = FormatOptions::default().with_null("null");
+                let table = pretty_format_batches_with_options(&batches, &options)?;
+                writeln!(out, "{table}").map_err(DataFusionError::from)?;
+                out.flush()?;
+            }
+            Form::Csv(w) => w.into_inner().flush()?,
+            Form::Json(mut w) => {
+                w.finish()?;
+                let mut out = w.into_inner();
+                writeln!(out)?;
+                out.flush()?;
+            }
+            Form::Ndjson(mut w) => {
+                w.finish()?;
+                w.into_inner().flush()?;
+            }
+            Form::Arrow(mut w) => {
+                w.finish()?;
+                w.get_mut().flush()?;
+            }
+        }
+        Ok(())
+    }
+}

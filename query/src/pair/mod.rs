@@ -1,0 +1,10 @@
+//! `pair('ingress', 'encoded', …)`: every frame that entered a stage, with the time it took to another.
+
+mod exec;
+mod node;
+mod planner;
+mod stream;
+
+pub use exec::{PairExec, PairOn};
+pub use node::{PairStages, PairWhat};
+pub(crate) use planner::PairPlanner;

@@ -1,0 +1,335 @@
+//! The pairing behind [`super::PairExec`].
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use bl_align::pair::{Events, Order, PairArrays, PairCounts, PairOptions, Pairer, Side, Wanted};
+use datafusion::arrow::array::{
+    Array, ArrayRef, AsArray, BooleanArray, RecordBatch, RecordBatchOptions, StringArray,
+    downcast_dictionary_array,
+};
+use datafusion::arrow::buffer::{NullBuffer, ScalarBuffer};
+use datafusion::arrow::compute::{cast, interleave};
+use datafusion::arrow::datatypes::{
+    ArrowNativeType, DataType, Int64Type, SchemaRef, TimeUnit, UInt64Type,
+};
+use datafusion::common::{Result, exec_err};
+use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
+use datafusion::execution::{SendableRecordBatchStream, TaskContext};
+use datafusion::physical_expr::PhysicalExpr;
+use datafusion::physical_expr::expressions::Column;
+use datafusion::physical_plan::metrics::{
+    BaselineMetrics, Count, ExecutionPlanMetricsSet, MetricBuilder,
+};
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+use futures::StreamExt;
+
+use super::exec::PairOn;
+use crate::columns::{Keys, NO_KEY, nanoseconds};
+
+/// Starts the pairing. `columns` are those put out, counted over the input's and the two added.
+pub(super) fn pair(
+    input: SendableRecordBatchStream,
+    on: &PairOn,
+    columns: &[usize],
+    schema: SchemaRef,
+    context: &Arc<TaskContext>,
+    metrics: &ExecutionPlanMetricsSet,
+) -> Result<SendableRecordBatchStream> {
+    let input_schema = input.schema();
+    let width = input_schema.fields().len();
+    let is = |expr: &Arc<dyn PhysicalExpr>, column: usize| {
+        expr.downcast_ref::<Column>().is_some_and(|expr| expr.index() == column)
+    };
+    let mut event_columns = Vec::new();
+    let places = columns.iter().map(|&column| match column {
+        _ if column == width => Place::Latency,
+        _ if column > width => Place::Dropped,
+        _ if is(&on.ts, column) => Place::Time,
+        _ if on.keys.len() == 1 && is(&on.keys[0], column) => Place::Key,
+        _ => {
+            event_columns.push(column);
+            Place::Event(event_columns.len() - 1)
+        }
+    });
+    let places = places.collect();
+    let groups = if on.groups.is_empty() {
+        None
+    } else {
+        let types = on.groups.iter().map(|expr| expr.data_type(&input_schema));
+        Some(Keys::try_new(types.collect::<Result<_>>()?)?)
+    };
+    let options = PairOptions {
+        window_ns: on.what.window_ns,
+        order: Order::StageA,
+        wanted: if on.what.with_drops { Wanted::All } else { Wanted::Pairs },
+        ..PairOptions::default()
+    };
+    let pairing = Pairing {
+        input,
+        on: on.clone(),
+        groups,
+        places,
+        event_columns,
+        pairer: Pairer::new(options),
+        held: VecDeque::new(),
+        rows: 0,
+        batch_rows: context.session_config().batch_size(),
+        schema: Arc::clone(&schema),
+        reservation: MemoryConsumer::new("PairExec").register(context.memory_pool()),
+        metrics: BaselineMetrics::new(metrics, 0),
+        counters: Counters::new(metrics),
+        is_done: false,
+    };
+    let batches = futures::stream::try_unfold(pairing, |mut pairing| async move {
+        let batch = pairing.next().await?;
+        Ok(batch.map(|batch| (batch, pairing)))
+    });
+    Ok(Box::pin(RecordBatchStreamAdapter::new(schema, batches)))
+}
+
+/// Where an output column comes from.
+#[derive(Debug, Clone, Copy)]
+enum Place {
+    Time,
+    Key,
+    Latency,
+    Dropped,
+    /// A further column of the `stage_a` event, by its number among those that are held.
+    Event(usize),
+}
+
+/// What became of the events, as metrics of the operator.
+struct Counters {
+    paired: Count,
+    dropped: Count,
+    orphans: Count,
+    unkeyed: Count,
+}
+
+impl Counters {
+    fn new(metrics: &ExecutionPlanMetricsSet) -> Self {
+        let counter = |name: &'static str| MetricBuilder::new(metrics).counter(name, 0);
+        Counters {
+            paired: counter("paired"),
+            dropped: counter("dropped"),
+            orphans: counter("orphans"),
+            unkeyed: counter("unkeyed"),
+        }
+    }
+
+    fn set(&self, counts: PairCounts) {
+        self.paired.add(counts.paired as usize);
+        self.dropped.add(counts.dropped as usize);
+        self.orphans.add(counts.orphans as usize);
+        self.unkeyed.add(counts.unkeyed as usize);
+    }
+}
+
+struct Pairing {
+    input: SendableRecordBatchStream,
+    on: PairOn,
+    groups: Option<Keys>,
+    places: Vec<Place>,
+    event_columns: Vec<usize>,
+    /// Hands through the number of the `stage_a` event.
+    pairer: Pairer<u64>,
+    /// Input batches with `event_columns`, each with the number of its first row.
+    held: VecDeque<(u64, RecordBatch)>,
+    rows: u64,
+    batch_rows: usize,
+    schema: SchemaRef,
+    reservation: MemoryReservation,
+    metrics: BaselineMetrics,
+    counters: Counters,
+    is_done: bool,
+}
+
+impl Pairing {
+    async fn next(&mut self) -> Result<Option<RecordBatch>> {
+        while !self.is_done {
+            match self.input.next().await {
+                Some(batch) => {
+                    let _timer = self.metrics.elapsed_compute().timer();
+                    self.accept(&batch?)?;
+                }
+                None => {
+                    self.pairer.finish();
+                    self.counters.set(self.pairer.counts());
+                    self.is_done = true;
+                }
+            }
+            if self.pairer.ready() >= self.batch_rows || (self.is_done && self.pairer.ready() > 0) {
+                let _timer = self.metrics.elapsed_compute().timer();
+                let batch = self.put()?;
+                self.metrics.record_output(batch.num_rows());
+                return Ok(Some(batch));
+            }
+        }
+        Ok(None)
+    }
+
+    fn accept(&mut self, batch: &RecordBatch) -> Result<()> {
+        let (ts_ns, valid) = nanoseconds(&self.on.ts, batch)?;
+        if valid.is_some() {
+            return exec_err!("an event without a time cannot be paired: leave out rows where {} is null", self.on.ts);
+        }
+        let stage = self.on.stage.evaluate(batch)?.into_array(batch.num_rows())?;
+        let sides = sides(&stage, &self.on.what.stage_a, &self.on.what.stage_b)?;
+        let (id, id_nulls, group) = self.keys(batch)?;
+        let events = Events {
+            ts_ns: &ts_ns,
+            id: &id,
+            id_nulls: id_nulls.as_ref(),
+            group: group.as_deref(),
+        };
+        let first = self.rows;
+        self.pairer.push_columns(&events, |row| sides[row], |row| first + row as u64);
+        self.rows += batch.num_rows() as u64;
+        if !self.event_columns.is_empty() {
+            self.held.push_back((first, batch.project(&self.event_columns)?));
+            let bytes = self.held.iter().map(|(_, held)| held.get_array_memory_size()).sum();
+            self.reservation.try_resize(bytes)?;
+        }
+        Ok(())
+    }
+
+    /// Id, its nulls, and the group of each event.
+    fn keys(
+        &mut self,
+        batch: &RecordBatch,
+    ) -> Result<(ScalarBuffer<i64>, Option<NullBuffer>, Option<Vec<u32>>)> {
+        let mut columns = Vec::with_capacity(self.on.keys.len());
+        for key in &self.on.keys {
+            columns.push(id(&key.evaluate(batch)?.into_array(batch.num_rows())?)?);
+        }
+        let groups = match &mut self.groups {
+            None => None,
+            Some(groups) => Some(groups.number(&self.on.groups, batch)?),
+        };
+        if columns.len() == 1 && groups.is_none() {
+            let (id, nulls) = columns.remove(0);
+            return Ok((id, nulls, None));
+        }
+        // Numbers of different kinds are different keys, so the kind goes into the group.
+        let kinds = columns.len() as u32;
+        let rows = batch.num_rows();
+        let (mut id, mut is_set, mut group) =
+            (Vec::with_capacity(rows), Vec::with_capacity(rows), Vec::with_capacity(rows));
+        for row in 0..rows {
+            let kind = columns.iter().position(|(_, nulls)| {
+                nulls.as_ref().is_none_or(|nulls| nulls.is_valid(row))
+            });
+            id.push(kind.map_or(0, |kind| columns[kind].0[row]));
+            is_set.push(kind.is_some());
+            // Without a group an event is in the group of those without one.
+            let number = groups.as_ref().map_or(0, |groups| groups[row].wrapping_sub(NO_KEY));
+            group.push(number.wrapping_mul(kinds).wrapping_add(kind.unwrap_or(0) as u32));
+        }
+        Ok((id.into(), Some(NullBuffer::from(is_set)), Some(group)))
+    }
+
+    /// The rows that are ready, as a batch.
+    fn put(&mut self) -> Result<RecordBatch> {
+        let PairArrays { ts_ns, id, latency_ns, carry, .. } = self.pairer.take().into_arrays();
+        let rows = ts_ns.len();
+        let (ts_ns, id): (ArrayRef, ArrayRef) = (Arc::new(ts_ns), Arc::new(id));
+        let events = self.events(&carry)?;
+        let columns = self.places.iter().zip(self.schema.fields()).map(|(place, field)| {
+            Ok(match *place {
+                Place::Time => from_nanoseconds(&ts_ns, field.data_type())?,
+                Place::Key => from_id(&id, field.data_type())?,
+                Place::Latency => Arc::new(latency_ns.clone()) as ArrayRef,
+                Place::Dropped => {
+                    let dropped = match latency_ns.nulls() {
+                        Some(paired) => !paired.inner(),
+                        None => datafusion::arrow::buffer::BooleanBuffer::new_unset(rows),
+                    };
+                    Arc::new(BooleanArray::new(dropped, None))
+                }
+                Place::Event(column) => Arc::clone(&events[column]),
+            })
+        });
+        let columns = columns.collect::<Result<Vec<_>>>()?;
+        let options = RecordBatchOptions::new().with_row_count(Some(rows));
+        Ok(RecordBatch::try_new_with_options(Arc::clone(&self.schema), columns, &options)?)
+    }
+
+    /// The held columns of the events with these numbers, which ascend; forgets batches before them.
+    fn events(&mut self, numbers: &[u64]) -> Result<Vec<ArrayRef>> {
+        if self.event_columns.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut at = 0;
+        let mut indices = Vec::with_capacity(numbers.len());
+        for &number in numbers {
+            while self.held.get(at + 1).is_some_and(|(first, _)| *first <= number) {
+                at += 1;
+            }
+            indices.push((at, (number - self.held[at].0) as usize));
+        }
+        let columns = (0..self.event_columns.len()).map(|column| {
+            let arrays: Vec<&dyn Array> =
+                self.held.iter().map(|(_, held)| held.column(column).as_ref()).collect();
+            Ok(interleave(&arrays, &indices)?)
+        });
+        let columns = columns.collect::<Result<_>>()?;
+        self.held.drain(..at);
+        Ok(columns)
+    }
+}
+
+/// Which end of the pair each event is.
+fn sides(stage: &ArrayRef, stage_a: &str, stage_b: &str) -> Result<Vec<Option<Side>>> {
+    let side = |name: Option<&str>| match name {
+        Some(name) if name == stage_a => Some(Side::A),
+        Some(name) if name == stage_b => Some(Side::B),
+        _ => None,
+    };
+    if let Some(dictionary) = stage.as_any_dictionary_opt() {
+        let names = cast(dictionary.values(), &DataType::Utf8)?;
+        let table: Vec<Option<Side>> = names.as_string::<i32>().iter().map(side).collect();
+        return Ok(downcast_dictionary_array!(
+            stage => match stage.keys().nulls() {
+                None => stage.keys().values().iter().map(|key| table[key.as_usize()]).collect(),
+                Some(_) => stage.keys().iter().map(|key| key.and_then(|key| table[key.as_usize()])).collect(),
+            },
+            other => return exec_err!("stages of type {other} cannot be read")
+        ));
+    }
+    let names = cast(stage, &DataType::Utf8)?;
+    let names: &StringArray = names.as_string();
+    Ok(names.iter().map(side).collect())
+}
+
+/// A key column as ids; an unsigned number by its bits.
+fn id(key: &ArrayRef) -> Result<(ScalarBuffer<i64>, Option<NullBuffer>)> {
+    let nulls = key.logical_nulls().filter(|nulls| nulls.null_count() > 0);
+    let values = match key.data_type() {
+        DataType::UInt64 => {
+            let values = key.as_primitive::<UInt64Type>().values();
+            ScalarBuffer::new(values.inner().clone(), 0, values.len())
+        }
+        _ => cast(key, &DataType::Int64)?.as_primitive::<Int64Type>().values().clone(),
+    };
+    Ok((values, nulls))
+}
+
+fn from_id(id: &ArrayRef, to: &DataType) -> Result<ArrayRef> {
+    if *to == DataType::UInt64 {
+        let values = id.as_primitive::<Int64Type>().values();
+        let values = ScalarBuffer::<u64>::new(values.inner().clone(), 0, values.len());
+        return Ok(Arc::new(datafusion::arrow::array::UInt64Array::new(values, None)));
+    }
+    Ok(cast(id, to)?)
+}
+
+fn from_nanoseconds(ts_ns: &ArrayRef, to: &DataType) -> Result<ArrayRef> {
+    match to {
+        DataType::Timestamp(_, zone) => {
+            let stamp = cast(ts_ns, &DataType::Timestamp(TimeUnit::Nanosecond, zone.clone()))?;
+            Ok(cast(&stamp, to)?)
+        }
+        _ => Ok(cast(ts_ns, to)?),
+    }
+}

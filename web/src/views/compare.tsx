@@ -1,0 +1,150 @@
+import type { JSX } from "preact";
+import { useEffect, useMemo } from "preact/hooks";
+import { TimeChart } from "../charts/timechart.tsx";
+import { PastSession } from "../data/past.ts";
+import type { Session, Summary } from "../data/wire.ts";
+import { useTable } from "../ui/download.ts";
+import { NONE, date, duration, num, pairLabel } from "../ui/format.ts";
+import { Empty, Panel } from "../ui/parts.tsx";
+import { href } from "../ui/router.ts";
+import { latencyLine } from "./overview.tsx";
+import { railLine, railsOf, systemLine } from "./rails.ts";
+
+interface Figure {
+  id: string;
+  label: string;
+  unit: string;
+  digits: number;
+  /** Whether less is better; null where neither is. */
+  less: boolean | null;
+  of: (s: Summary) => number | null;
+}
+
+const share = (part: number, rest: number): number | null => (part + rest ? (100 * part) / (part + rest) : null);
+
+const FIGURES: Figure[] = [
+  { id: "mean", label: "Mean latency", unit: "ms", digits: 2, less: true, of: (s) => s.latency.mean_ms },
+  { id: "p50", label: "Median", unit: "ms", digits: 2, less: true, of: (s) => s.latency.p50_ms },
+  { id: "p95", label: "p95", unit: "ms", digits: 2, less: true, of: (s) => s.latency.p95_ms },
+  { id: "p99", label: "p99", unit: "ms", digits: 2, less: true, of: (s) => s.latency.p99_ms },
+  { id: "max", label: "Maximum", unit: "ms", digits: 2, less: true, of: (s) => s.latency.max_ms },
+  { id: "frames", label: "Frames", unit: "", digits: 0, less: null, of: (s) => s.latency.count },
+  { id: "dropped", label: "Dropped", unit: "%", digits: 2, less: true, of: (s) => share(s.latency.dropped, s.latency.count) },
+  { id: "power", label: "Mean power", unit: "W", digits: 1, less: true, of: (s) => s.power.mean_w },
+  { id: "peak", label: "Peak power", unit: "W", digits: 1, less: true, of: (s) => s.power.max_w },
+  { id: "j-frame", label: "Energy a frame", unit: "J", digits: 3, less: true, of: (s) => s.efficiency.j_per_frame },
+  { id: "ms-w", label: "Latency a watt", unit: "ms/W", digits: 4, less: null, of: (s) => s.efficiency.ms_per_w },
+  { id: "corr", label: "Correlation", unit: "", digits: 3, less: null, of: (s) => s.efficiency.corr },
+];
+
+function useSession(id: string | null): PastSession | null {
+  const session = useMemo(() => (id ? new PastSession(id) : null), [id]);
+  useEffect(() => {
+    void session?.open();
+    return () => session?.close();
+  }, [session]);
+  return session;
+}
+
+/** Two sessions side by side, on the time since each one's start. */
+export function Compare({ a, b }: { a: string | null; b: string | null }): JSX.Element {
+  const left = useSession(a);
+  const right = useSession(b);
+  const [l, r] = [left?.scope.summary.value ?? null, right?.scope.summary.value ?? null];
+  useTable(() => ({
+    name: `bl-compare-${a}-${b}`,
+    header: ["figure", "unit", a ?? "", b ?? "", "difference"],
+    rows: FIGURES.map((f) => {
+      const [x, y] = [l && f.of(l), r && f.of(r)];
+      return [f.label, f.unit, x, y, x !== null && y !== null ? y - x : null];
+    }),
+  }));
+  if (!left || !right)
+    return (
+      <Empty title="Choose two sessions to compare">
+        Mark two sessions in the <a href="#/sessions">list</a>, then press Compare.
+      </Empty>
+    );
+  return (
+    <>
+      <div class="row two">
+        <Head name="A" session={left} other={href("compare", { a: b, b: a })} />
+        <Head name="B" session={right} />
+      </div>
+      <Differences a={l} b={r} />
+      <div class="row two sides">
+        <Side name="A" session={left} />
+        <Side name="B" session={right} />
+      </div>
+    </>
+  );
+}
+
+function Head({ name, session, other }: { name: string; session: PastSession; other?: string }): JSX.Element {
+  const s: Session | null = session.state.value === "ready" ? session.data.session : null;
+  const failed = session.state.value === "failed";
+  return (
+    <Panel title={`${name}: ${session.id}`} tools={other ? <a href={other}>Swap</a> : undefined}>
+      <p class={failed ? "error" : "quiet"}>
+        {failed ? session.error.value : s ? `${date(s.started)} · ${duration(s.duration_s)} · ${s.node} · ${pairLabel(session.scope.pairName())}` : "Loading …"}
+      </p>
+    </Panel>
+  );
+}
+
+function Differences({ a, b }: { a: Summary | null; b: Summary | null }): JSX.Element {
+  return (
+    <Panel title="In numbers" note="B against A">
+      <div class="scroll">
+        <table class="numbers">
+          <thead>
+            <tr>
+              <th>Figure</th>
+              <th>A</th>
+              <th>B</th>
+              <th>B − A</th>
+              <th>Change</th>
+            </tr>
+          </thead>
+          <tbody>
+            {FIGURES.map((f) => {
+              const [x, y] = [a ? f.of(a) : null, b ? f.of(b) : null];
+              const d = x !== null && y !== null ? y - x : null;
+              const relative = d !== null && x ? (100 * d) / Math.abs(x) : null;
+              const tone = f.less === null || relative === null || Math.abs(relative) < 1 ? "" : d! < 0 === f.less ? "good" : "bad";
+              return (
+                <tr key={f.id}>
+                  <th>
+                    {f.label} <span class="unit">{f.unit}</span>
+                  </th>
+                  <td>{num(x, f.digits)}</td>
+                  <td>{num(y, f.digits)}</td>
+                  <td>{d === null ? NONE : `${d > 0 ? "+" : ""}${d.toFixed(f.digits)}`}</td>
+                  <td class={tone}>{relative === null ? NONE : `${relative > 0 ? "+" : ""}${relative.toFixed(1)} %`}</td>
+                </tr>
+              );
+            })}
+          </tbody>
+        </table>
+      </div>
+    </Panel>
+  );
+}
+
+function Side({ name, session }: { name: string; session: PastSession }): JSX.Element {
+  void session.scope.loaded.value;
+  const { scope } = session;
+  const rails = railsOf(scope.powerRing());
+  const ids = rails.map((r) => r.id).join();
+  const latency = useMemo(() => [latencyLine(scope)], [scope]);
+  const system = useMemo(() => [systemLine(scope)], [scope]);
+  const stacked = useMemo(() => rails.map((rail) => railLine(scope, rail)), [scope, ids]);
+  const linked = { scope, relative: true, sync: "compare" };
+  return (
+    <div class="side">
+      <TimeChart title={`${name}: latency`} lines={latency} floor={[0]} marks {...linked} />
+      <TimeChart title={`${name}: power`} lines={system} floor={[0]} {...linked} />
+      {stacked.length > 0 && <TimeChart title={`${name}: rails`} lines={stacked} stacked floor={[0]} {...linked} />}
+    </div>
+  );
+}

@@ -1,0 +1,151 @@
+import type { Status } from "../data/wire.ts";
+import { bytes, count, num, pairLabel, text } from "../ui/format.ts";
+import type { Tone } from "../ui/parts.tsx";
+
+/** A box of the diagram. */
+export interface Node {
+  id: string;
+  title: string;
+  lines: string[];
+  tone: Tone | "off";
+}
+
+/** A column of the diagram (a row of it on a narrow page). */
+export interface Column {
+  title: string;
+  nodes: Node[];
+}
+
+export interface Placed extends Node {
+  x: number;
+  y: number;
+}
+
+/** A line between two boxes; it moves while data flows. */
+export interface Edge {
+  id: string;
+  path: string;
+  tone: Tone | "off";
+}
+
+export interface Diagram {
+  width: number;
+  height: number;
+  titles: { text: string; x: number; y: number }[];
+  nodes: Placed[];
+  edges: Edge[];
+}
+
+export const BOX = { width: 196, height: 66 };
+
+const SOURCE_TONES = { up: "good", starting: "plain", waiting: "warn", stale: "bad", ended: "off" } as const;
+const STORE_TONES = { ok: "good", missing: "bad", stale: "warn", error: "bad" } as const;
+const EXPORTER_TONES = { up: "good", idle: "plain", off: "off", error: "bad" } as const;
+
+/** The way of the data, from the boards to the exporters. */
+export function columns(s: Status): Column[] {
+  const boards = s.devices.map((d): Node => ({
+    id: `device/${d.uid}`,
+    title: d.name ?? d.model ?? d.uid,
+    lines: [`${d.model ?? "board"} · fw ${d.firmware ?? "?"}`, `${num(d.rate_hz, 1)} Hz`],
+    tone: d.state === "up" ? "good" : "bad",
+  }));
+  const sources = s.sources.map((x): Node => ({
+    id: `source/${x.name}`,
+    title: x.name,
+    lines: [x.state === "up" ? `${num(x.rate_hz, 1)} rows/s` : x.state, `${count(x.rows)} rows${x.lost ? ` · ${count(x.lost)} lost` : ""}`],
+    tone: SOURCE_TONES[x.state] ?? "plain",
+  }));
+  const store: Node[] = s.store
+    ? [{ id: "store", title: s.store.state === "ok" ? "Session store" : `Store: ${s.store.state}`, lines: [`${num(s.store.rows_per_s, 0)} rows/s · ${text(bytes(s.store.bytes_per_s))}/s`, `${num(s.store.lag_ms, 0)} ms behind`], tone: STORE_TONES[s.store.state] ?? "plain" }]
+    : [];
+  const pairs = s.alignment.map((a): Node => ({
+    id: `pair/${a.pair}`,
+    title: pairLabel(a.pair),
+    lines: [`${num(a.rate_hz, 1)} pairs/s`, `${count(a.paired)} · ${count(a.dropped)} dropped`],
+    tone: a.state === "up" ? "good" : "plain",
+  }));
+  const exporters = s.exporters.map((e): Node => ({
+    id: `exporter/${e.name}`,
+    title: e.name,
+    lines: [e.address ?? e.detail, e.state === "up" ? `${num(e.rate_per_s, 1)}/s${e.clients === null ? "" : ` · ${count(e.clients)} clients`}` : e.state],
+    tone: EXPORTER_TONES[e.state] ?? "plain",
+  }));
+  return [
+    { title: "Boards", nodes: boards },
+    { title: "Sources", nodes: sources },
+    { title: "Store", nodes: store },
+    { title: "Alignment", nodes: pairs },
+    { title: "Exporters", nodes: exporters },
+  ];
+}
+
+/** Which boxes are joined: boards to their source, sources to the store, the store to pairs and exporters, pairs to exporters. */
+function joined(s: Status): [string, string][] {
+  const out: [string, string][] = [];
+  for (const d of s.devices) out.push([`device/${d.uid}`, `source/${d.source}`]);
+  for (const x of s.sources) out.push([`source/${x.name}`, "store"]);
+  for (const a of s.alignment) out.push(["store", `pair/${a.pair}`]);
+  for (const e of s.exporters) {
+    if (s.alignment.length === 0) out.push(["store", `exporter/${e.name}`]);
+    for (const a of s.alignment) out.push([`pair/${a.pair}`, `exporter/${e.name}`]);
+  }
+  return out;
+}
+
+const HEAD = 34;
+const GAP = { column: 60, row: 14 };
+
+/** Columns side by side, each centred on the tallest. */
+export function wide(s: Status): Diagram {
+  const all = columns(s);
+  const tall = (n: number): number => n * (BOX.height + GAP.row) - GAP.row;
+  const height = HEAD + Math.max(BOX.height, ...all.map((c) => tall(c.nodes.length))) + 4;
+  const nodes: Placed[] = [];
+  const titles = all.map((column, i) => {
+    const x = i * (BOX.width + GAP.column);
+    const top = HEAD + (height - HEAD - tall(column.nodes.length)) / 2;
+    column.nodes.forEach((node, k) => nodes.push({ ...node, x: x + 1, y: top + k * (BOX.height + GAP.row) }));
+    return { text: column.title, x, y: 14 };
+  });
+  const edges = edgesOf(s, nodes, (a, b) => {
+    const [x1, y1, x2, y2] = [a.x + BOX.width, a.y + BOX.height / 2, b.x, b.y + BOX.height / 2];
+    const bend = (x2 - x1) / 2;
+    return `M${x1} ${y1}C${x1 + bend} ${y1} ${x2 - bend} ${y2} ${x2} ${y2}`;
+  });
+  return { width: all.length * (BOX.width + GAP.column) - GAP.column + 2, height, titles, nodes, edges };
+}
+
+/** Columns below one another, two boxes in a row, for a narrow page. */
+export function narrow(s: Status): Diagram {
+  const width = 2 * BOX.width + GAP.row + 2;
+  const nodes: Placed[] = [];
+  const titles: Diagram["titles"] = [];
+  let y = 14;
+  for (const column of columns(s)) {
+    if (column.nodes.length === 0) continue;
+    titles.push({ text: column.title, x: 1, y });
+    y += 14;
+    column.nodes.forEach((node, k) => {
+      const alone = column.nodes.length % 2 === 1 && k === column.nodes.length - 1;
+      nodes.push({ ...node, x: alone ? (width - BOX.width) / 2 : 1 + (k % 2) * (BOX.width + GAP.row), y: y + Math.floor(k / 2) * (BOX.height + GAP.row) });
+    });
+    y += Math.ceil(column.nodes.length / 2) * (BOX.height + GAP.row) + 34;
+  }
+  const edges = edgesOf(s, nodes, (a, b) => {
+    const [x1, y1, x2, y2] = [a.x + BOX.width / 2, a.y + BOX.height, b.x + BOX.width / 2, b.y];
+    const bend = (y2 - y1) / 2;
+    return `M${x1} ${y1}C${x1} ${y1 + bend} ${x2} ${y2 - bend} ${x2} ${y2}`;
+  });
+  return { width, height: y - 34, titles, nodes, edges };
+}
+
+function edgesOf(s: Status, nodes: Placed[], path: (a: Placed, b: Placed) => string): Edge[] {
+  const by = new Map(nodes.map((n) => [n.id, n]));
+  return joined(s).flatMap(([from, to]) => {
+    const [a, b] = [by.get(from), by.get(to)];
+    if (!a || !b) return [];
+    const flows = a.tone === "good" && b.tone === "good";
+    return [{ id: `${from}>${to}`, path: path(a, b), tone: flows ? "good" : a.tone === "bad" || b.tone === "bad" ? "bad" : "off" }];
+  });
+}
