@@ -7,9 +7,7 @@ use std::path::{Path, PathBuf};
 use bl_store::clock::monotonic_ns;
 use bl_store::{ColumnIndex, Rows};
 
-use crate::source::{
-    Context, Faults, Reason, Source, SourceError, SourceState, rows_of, sample_at,
-};
+use crate::source::{Context, Faults, Reason, Source, SourceError, rows_of, sample_at};
 use chip::Chip;
 
 const NAME: &str = "host.hwmon";
@@ -58,10 +56,7 @@ impl Source for HwmonSource {
             ));
         }
         let sensors: usize = chips.0.iter().map(|c| c.chip.sensors.len()).sum();
-        context.status().set_state(
-            SourceState::Up,
-            format!("{sensors} sensors of {} chips at {} Hz", chips.0.len(), self.hz),
-        );
+        context.up(format!("{sensors} sensors of {} chips at {} Hz", chips.0.len(), self.hz));
         let mut search_ns = monotonic_ns() + SEARCH_NS;
         sample_at(context, self.hz, |tick| {
             if monotonic_ns() >= search_ns {

@@ -13,7 +13,7 @@ use nvml_wrapper::{Device, Nvml};
 
 use super::card::{Choice, GpuTable, Identity, Sample};
 use crate::meter::Meter;
-use crate::source::{Context, Faults, Reason, Source, SourceError, SourceState, sample_at};
+use crate::source::{Context, Faults, Reason, Source, SourceError, sample_at};
 
 const NAME: &str = "gpu.nvml";
 
@@ -72,7 +72,7 @@ impl Source for NvidiaSource {
         let nvml = self.load()?;
         let mut cards = open(&nvml, &self.choice, context)?;
         let text = format!("{} nvidia cards at {} Hz", cards.len(), self.hz);
-        context.status().set_state(SourceState::Up, text);
+        context.up(text);
         let mut table = GpuTable::new();
         let mut lost_ns = None;
         sample_at(context, self.hz, |tick| {

@@ -1,6 +1,7 @@
 use arrow_array::Array;
 
 use super::*;
+use crate::source::SourceState;
 use crate::source::kept::*;
 
 /// One sample of every domain that is open.
