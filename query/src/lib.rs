@@ -8,8 +8,8 @@ mod error;
 pub mod file;
 pub mod output;
 mod session;
-pub mod tables;
 mod sorted;
+pub mod tables;
 
 pub use answer::{Answer, Batches};
 pub use datafusion::error::DataFusionError;

@@ -87,7 +87,8 @@ impl Query {
     /// [`QueryError::Store`] where a named session is not there.
     pub fn register_store(&self, store: Store, filter: SessionFilter) -> Result<(), QueryError> {
         filter.sessions(&store).map_err(|e| QueryError::Store(Box::new(e)))?;
-        let catalog = self.context.catalog(CATALOG).ok_or_else(|| QueryError::no_catalog(CATALOG))?;
+        let catalog =
+            self.context.catalog(CATALOG).ok_or_else(|| QueryError::no_catalog(CATALOG))?;
         let tables = Arc::new(StoreTables::new(store, filter));
         catalog.register_schema(SCHEMA, tables).map_err(QueryError::plan)?;
         Ok(())

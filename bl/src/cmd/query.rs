@@ -85,7 +85,8 @@ async fn ask(args: &Args, config: &Config) -> anyhow::Result<()> {
     let query = Query::new(&Settings::default())?;
     query.register_store(store, filter(&args.session)?)?;
     for table in &args.table {
-        query.register_file(&file_table(table)?).await?;
+        let table: FileTable = table.parse().map_err(|e| usage(format!("--table {table}: {e}")))?;
+        query.register_file(&table).await?;
     }
     let sql = match (&args.sql, &args.file) {
         (Some(sql), _) => sql.clone(),
@@ -165,14 +166,5 @@ fn filter(names: &[String]) -> anyhow::Result<SessionFilter> {
         [] => Ok(SessionFilter::All),
         [one] if one == "latest" => Ok(SessionFilter::Latest),
         many => Ok(SessionFilter::Named(many.iter().map(|n| n.parse()).collect::<Result<_, _>>()?)),
-    }
-}
-
-fn file_table(text: &str) -> anyhow::Result<FileTable> {
-    match text.split_once('=') {
-        Some((name, path)) if !name.is_empty() && !path.is_empty() => {
-            Ok(FileTable::new(name, path))
-        }
-        _ => Err(usage(format!("--table {text}: write it as NAME=FILE"))),
     }
 }
