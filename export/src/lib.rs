@@ -1,1 +1,3 @@
 //! One file a format: what leaves the store.
+
+pub mod cx;
