@@ -10,8 +10,8 @@ pub mod jobs;
 pub mod latency;
 pub mod output;
 mod session;
-pub mod tables;
 mod sorted;
+pub mod tables;
 
 pub use answer::{Answer, Batches};
 pub use datafusion::error::DataFusionError;

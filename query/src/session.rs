@@ -102,7 +102,8 @@ impl Query {
         latency: LatencyOptions,
     ) -> Result<(), QueryError> {
         filter.sessions(&store).map_err(|e| QueryError::Store(Box::new(e)))?;
-        let catalog = self.context.catalog(CATALOG).ok_or_else(|| QueryError::no_catalog(CATALOG))?;
+        let catalog =
+            self.context.catalog(CATALOG).ok_or_else(|| QueryError::no_catalog(CATALOG))?;
         let tables = Arc::new(StoreTables::new(store, filter, latency));
         catalog.register_schema(SCHEMA, tables).map_err(QueryError::plan)?;
         Ok(())

@@ -114,7 +114,10 @@ fn tell(summary: &Summary) {
     let length = span(m.ended_ns.unwrap_or(m.started_ns) - m.started_ns);
     let tables: Vec<String> =
         m.rows.iter().map(|(table, n)| format!("{} {table}", grouped(*n))).collect();
-    eprintln!("recorded {length}: {} rows", if tables.is_empty() { "no".into() } else { tables.join(", ") });
+    eprintln!(
+        "recorded {length}: {} rows",
+        if tables.is_empty() { "no".into() } else { tables.join(", ") }
+    );
     for (source, lost) in &summary.lost {
         eprintln!("  {source} lost {}: see SELECT * FROM health", grouped(*lost));
     }
@@ -124,7 +127,9 @@ fn tell(summary: &Summary) {
     let table = ["benchlab", "pipeline", "cpu"].into_iter().find(|t| m.rows.contains_key(*t));
     match table {
         Some("benchlab") => eprintln!(
-            "try: bl query --session {} \"SELECT avg(sys_w), max(sys_w) FROM benchlab\"", m.id),
+            "try: bl query --session {} \"SELECT avg(sys_w), max(sys_w) FROM benchlab\"",
+            m.id
+        ),
         Some(table) => {
             eprintln!("try: bl query --session {} \"SELECT count(*) FROM {table}\"", m.id)
         }
@@ -169,7 +174,8 @@ fn recover(store: &Store) {
                 match result {
                     Ok(r) => eprintln!(
                         "session {id} had been interrupted: sealed {} rows of {} segments",
-                        grouped(r.rows), r.segments
+                        grouped(r.rows),
+                        r.segments
                     ),
                     Err(e) => eprintln!("session {id} cannot be recovered yet: {e}"),
                 }
