@@ -1,5 +1,6 @@
 //! The subcommands, one file each.
 
+pub mod align;
 pub mod config;
 pub mod device;
 pub mod export;

@@ -38,6 +38,8 @@ enum Command {
     Query(cmd::query::Args),
     /// List sessions, or show one.
     Sessions(cmd::sessions::Args),
+    /// Compute what each frame cost, and keep it as table latency.
+    Align(cmd::align::Args),
     /// Write files for other programs: CapFrameX.
     Export(cmd::export::Args),
     /// Bring recordings and frame logs of other tools into the store.
@@ -59,6 +61,7 @@ fn main() -> ExitCode {
         Command::Ingest(args) => cmd::ingest::run(args, sources),
         Command::Query(args) => cmd::query::run(args, sources),
         Command::Sessions(args) => cmd::sessions::run(&args, &sources),
+        Command::Align(args) => cmd::align::run(&args, &sources),
         Command::Export(args) => cmd::export::run(args, &sources),
         Command::Import(args) => cmd::import::run(args, &sources),
         Command::Mark(args) => cmd::mark::run(&args, &sources),

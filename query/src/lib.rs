@@ -6,6 +6,8 @@ pub mod asof;
 mod columns;
 mod error;
 pub mod file;
+pub mod jobs;
+pub mod latency;
 pub mod output;
 mod session;
 mod sorted;

@@ -17,6 +17,7 @@ use datafusion::sql::parser::{DFParserBuilder, Statement};
 use crate::asof::{AsOfPlanner, AsOfRelation, rewrite};
 use crate::error::QueryError;
 use crate::file::FileTable;
+use crate::latency::LatencyOptions;
 use crate::tables::{SessionFilter, StoreTables};
 use bl_store::Store;
 
@@ -81,15 +82,29 @@ impl Query {
         &self.context
     }
 
-    /// Registers the tables of a store, over the sessions that `filter` lets through.
+    /// Registers the tables of a store, over the sessions that `filter` lets through. Table `latency` has the
+    /// pairs of stages that are aligned; [`register_store_with`](Self::register_store_with) adds others.
     ///
     /// # Errors
     /// [`QueryError::Store`] where a named session is not there.
     pub fn register_store(&self, store: Store, filter: SessionFilter) -> Result<(), QueryError> {
+        self.register_store_with(store, filter, LatencyOptions::default())
+    }
+
+    /// The same, with the pairs of stages that table `latency` has, computed where they are not aligned.
+    ///
+    /// # Errors
+    /// [`QueryError::Store`] where a named session is not there.
+    pub fn register_store_with(
+        &self,
+        store: Store,
+        filter: SessionFilter,
+        latency: LatencyOptions,
+    ) -> Result<(), QueryError> {
         filter.sessions(&store).map_err(|e| QueryError::Store(Box::new(e)))?;
         let catalog =
             self.context.catalog(CATALOG).ok_or_else(|| QueryError::no_catalog(CATALOG))?;
-        let tables = Arc::new(StoreTables::new(store, filter));
+        let tables = Arc::new(StoreTables::new(store, filter, latency));
         catalog.register_schema(SCHEMA, tables).map_err(QueryError::plan)?;
         Ok(())
     }

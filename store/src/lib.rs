@@ -25,7 +25,7 @@ mod writer;
 pub use count::Footer;
 pub use error::{Result, StoreError};
 pub use health::{Reason, health_row};
-pub use layout::{SealedFile, SessionDir};
+pub use layout::{SealedFile, SessionDir, replace_file};
 pub use manifest::{FORMAT, Manifest, State, boot_id};
 pub use names::{NameError, SessionId};
 pub use recover::Recovered;

@@ -12,6 +12,7 @@ use bl_query::{Answer, FileTable, Query, QueryError, Settings};
 use bl_store::Store;
 use clap::ValueEnum;
 
+use super::align::PairArgs;
 use super::usage;
 use crate::config::{Config, Sources};
 
@@ -27,6 +28,8 @@ pub struct Args {
     /// Only this session, or 'latest'; may be repeated (default: all).
     #[arg(long, value_name = "NAME")]
     session: Vec<String>,
+    #[command(flatten)]
+    pairs: PairArgs,
     /// A Parquet or CSV file as a further table; may be repeated.
     #[arg(long, value_name = "NAME=FILE")]
     table: Vec<String>,
@@ -83,7 +86,8 @@ pub fn run(args: Args, sources: Sources<'static>) -> anyhow::Result<()> {
 async fn ask(args: &Args, config: &Config) -> anyhow::Result<()> {
     let store = Store::new(&config.general.data_root);
     let query = Query::new(&Settings::default())?;
-    query.register_store(store, filter(&args.session)?)?;
+    let latency = args.pairs.options(config)?;
+    query.register_store_with(store, filter(&args.session)?, latency)?;
     for table in &args.table {
         let table: FileTable = table.parse().map_err(|e| usage(format!("--table {table}: {e}")))?;
         query.register_file(&table).await?;
