@@ -40,6 +40,11 @@ impl Values {
         self.0.len()
     }
 
+    /// The values, in no order.
+    pub fn as_slice(&self) -> &[f64] {
+        &self.0
+    }
+
     /// Whether there is no value.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()

@@ -4,14 +4,20 @@ mod advice;
 mod answer;
 pub mod asof;
 mod columns;
+pub mod energy;
 mod error;
 pub mod file;
 pub mod jobs;
 pub mod latency;
+mod functions;
 pub mod output;
+pub mod pair;
 mod session;
 mod sorted;
 pub mod tables;
+mod statement;
+#[cfg(test)]
+mod testing;
 
 pub use answer::{Answer, Batches};
 pub use datafusion::error::DataFusionError;
