@@ -7,15 +7,15 @@ mod columns;
 pub mod energy;
 mod error;
 pub mod file;
+mod functions;
 pub mod jobs;
 pub mod latency;
-mod functions;
 pub mod output;
 pub mod pair;
 mod session;
 mod sorted;
-pub mod tables;
 mod statement;
+pub mod tables;
 #[cfg(test)]
 mod testing;
 

@@ -18,12 +18,12 @@ use crate::asof::{AsOfPlanner, AsOfRelation, Parenthesise};
 use crate::energy::EnergyPlanner;
 use crate::error::QueryError;
 use crate::file::FileTable;
-use crate::latency::LatencyOptions;
-use crate::tables::{SessionFilter, StoreTables};
-use bl_store::Store;
 use crate::functions::{NameRelations, TableFunctions, aggregates};
+use crate::latency::LatencyOptions;
 use crate::pair::PairPlanner;
 use crate::statement::visit;
+use crate::tables::{SessionFilter, StoreTables};
+use bl_store::Store;
 
 /// Rows in a batch. Larger than DataFusion's 8,192: the operators here move whole columns, and a batch of
 /// a few numeric columns still fits the cache of a core.

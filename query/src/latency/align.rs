@@ -127,7 +127,8 @@ fn lock(session: &Session, folder: &Path) -> Result<File, LatencyError> {
 
 /// Removes the files that do not count.
 fn clear(folder: &Path, progress: &Progress) -> Result<(), LatencyError> {
-    let counts = |name: &str| progress.pairs.iter().any(|p| p.files.iter().any(|file| file == name));
+    let counts =
+        |name: &str| progress.pairs.iter().any(|p| p.files.iter().any(|file| file == name));
     for entry in std::fs::read_dir(folder).map_err(|e| at(folder, e))? {
         let entry = entry.map_err(|e| at(folder, e))?;
         let name = entry.file_name().to_string_lossy().into_owned();

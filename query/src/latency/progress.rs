@@ -113,7 +113,11 @@ impl Progress {
 
     /// What is to be done so that the rows of all pairs asked for are there. Where the raw rows are gone, what is
     /// aligned stands as it is.
-    pub fn tasks(&self, session: &Session, options: &LatencyOptions) -> Result<Vec<Task>, LatencyError> {
+    pub fn tasks(
+        &self,
+        session: &Session,
+        options: &LatencyOptions,
+    ) -> Result<Vec<Task>, LatencyError> {
         let raw = RawRows::of(session);
         let has_raw = match bl_schemas::table("pipeline") {
             Some(table) => {

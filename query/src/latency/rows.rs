@@ -142,8 +142,10 @@ impl Run {
     fn push(&mut self, batch: &RecordBatch) {
         let ts = stamps(batch);
         let (pipelines, stages) = (Names::of(&batch["pipeline"]), Names::of(&batch["stage"]));
-        let numbers = ["frame", "key_ns", "pts_ns"].map(|name| batch[name].as_primitive::<Int64Type>());
-        let number = |at: usize, row: usize| numbers[at].is_valid(row).then(|| numbers[at].value(row));
+        let numbers =
+            ["frame", "key_ns", "pts_ns"].map(|name| batch[name].as_primitive::<Int64Type>());
+        let number =
+            |at: usize, row: usize| numbers[at].is_valid(row).then(|| numbers[at].value(row));
         let sides = stages.map(|stage| match stage {
             Some(stage) if stage == self.task.stage_a => Some(Side::A),
             Some(stage) if stage == self.task.stage_b => Some(Side::B),
@@ -285,14 +287,21 @@ fn emit_rows(
         Arc::new(rows.iter().map(|(_, done)| of(&done.frame)).collect::<Int64Array>()) as ArrayRef
     };
     let manifest = session.manifest();
-    let same = |value: &str| dictionary(&[Some(value)], vec![0; rows.len()]).map_err(arrow(session));
+    let same =
+        |value: &str| dictionary(&[Some(value)], vec![0; rows.len()]).map_err(arrow(session));
     let source = if manifest.simulated { "sim.align" } else { "align" };
-    let pipelines: Vec<Option<&str>> = run.pairings.iter().map(|(name, _)| name.as_deref()).collect();
+    let pipelines: Vec<Option<&str>> =
+        run.pairings.iter().map(|(name, _)| name.as_deref()).collect();
     let of_pipeline = rows.iter().map(|(group, _)| *group as i32).collect();
     let latency_ms = latency_ns.iter().map(|ns| ns.map(|ns| ns as f64 / 1e6)).collect();
     let dropped: BooleanArray = rows.iter().map(|(_, d)| Some(d.latency_ns.is_none())).collect();
     let mut columns: HashMap<&str, ArrayRef> = HashMap::from([
-        ("ts", Arc::new(TimestampNanosecondArray::new(from_ns.values().clone(), None).with_timezone("UTC")) as ArrayRef),
+        (
+            "ts",
+            Arc::new(
+                TimestampNanosecondArray::new(from_ns.values().clone(), None).with_timezone("UTC"),
+            ) as ArrayRef,
+        ),
         ("session", same(session.id().as_str())?),
         ("node", same(&manifest.node)?),
         ("source", same(source)?),
