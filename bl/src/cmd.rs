@@ -7,6 +7,7 @@ pub mod export;
 pub mod import;
 pub mod ingest;
 pub mod mark;
+pub mod probe;
 pub mod query;
 pub mod sessions;
 

@@ -34,6 +34,8 @@ struct Cli {
 enum Command {
     /// Record: boards, the host, stage events of pipelines.
     Ingest(cmd::ingest::Args),
+    /// Run a command, such as gst-launch-1.0, and record when frames pass its GStreamer pads.
+    Probe(cmd::probe::Args),
     /// Ask in SQL, over every session, also one that is being recorded.
     Query(cmd::query::Args),
     /// List sessions, or show one.
@@ -59,6 +61,10 @@ fn main() -> ExitCode {
     let sources = config::Sources::of_process(cli.config, flags);
     let done = match cli.command {
         Command::Ingest(args) => cmd::ingest::run(args, sources),
+        Command::Probe(args) => match cmd::probe::run(args, sources) {
+            Ok(code) => return ExitCode::from(code),
+            Err(e) => Err(e),
+        },
         Command::Query(args) => cmd::query::run(args, sources),
         Command::Sessions(args) => cmd::sessions::run(&args, &sources),
         Command::Align(args) => cmd::align::run(&args, &sources),

@@ -21,28 +21,28 @@ use crate::config::{Config, Sources};
 pub struct Args {
     /// The question, such as "SELECT avg(sys_w) FROM benchlab"; without one, on a terminal, a prompt opens.
     #[arg(conflicts_with = "file")]
-    sql: Option<String>,
+    pub(super) sql: Option<String>,
     /// Read the SQL from a file ('-' for standard input).
     #[arg(short, long, value_name = "FILE.sql")]
-    file: Option<PathBuf>,
+    pub(super) file: Option<PathBuf>,
     /// Only this session, or 'latest'; may be repeated (default: all).
     #[arg(long, value_name = "NAME")]
-    session: Vec<String>,
+    pub(super) session: Vec<String>,
     #[command(flatten)]
-    pairs: PairArgs,
+    pub(super) pairs: PairArgs,
     /// A Parquet or CSV file as a further table; may be repeated.
     #[arg(long, value_name = "NAME=FILE")]
-    table: Vec<String>,
+    pub(super) table: Vec<String>,
     /// Form of the result (default: table on a terminal and for -o by the file's ending, else csv).
     #[arg(long, value_enum)]
-    format: Option<Format>,
+    pub(super) format: Option<Format>,
     /// Write the result to a file, which appears only when it is complete.
     #[arg(short, long, value_name = "FILE")]
-    output: Option<PathBuf>,
+    pub(super) output: Option<PathBuf>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Format {
+pub(super) enum Format {
     Table,
     Csv,
     Json,
@@ -78,9 +78,13 @@ impl Format {
 
 /// Runs `bl query`.
 pub fn run(args: Args, sources: Sources<'static>) -> anyhow::Result<()> {
-    let config = Config::load(&sources)?;
+    answer(&args, &Config::load(&sources)?)
+}
+
+/// Answers the question of `args`.
+pub(super) fn answer(args: &Args, config: &Config) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(ask(&args, &config))
+    runtime.block_on(ask(args, config))
 }
 
 async fn ask(args: &Args, config: &Config) -> anyhow::Result<()> {

@@ -3,15 +3,19 @@
 //! What CapFrameX 1.8.4 takes and what it drops without a word is in `docs/capframex.md`. Both forms are written
 //! from the same [`Frame`]s, which come from pairs of stage events or from imported frame logs.
 
+mod capture;
 mod csv;
 mod decimal;
 mod error;
 mod file;
 mod frame;
+mod info;
+mod json;
 mod log;
 mod name;
 mod power;
 mod rows;
+mod sensors;
 mod stages;
 
 use std::io::Write;
@@ -25,8 +29,11 @@ pub use file::{Format, StagedFile, file_name};
 pub use frame::Frame;
 pub use name::Application;
 
+use capture::Capture;
 use frame::Frames;
+use info::Info;
 use power::Board;
+use sensors::Sensors;
 
 /// What is exported of a session.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -111,6 +118,38 @@ pub async fn write_csv(
             csv::LINES_FOR_A_NAME
         ));
     }
+    Ok(report)
+}
+
+/// Writes a session's frames, power and sensors as a record of CapFrameX. All frames are held in memory.
+///
+/// An array of a record has no place for what is unknown, so nothing is put there: where the board's power is
+/// unknown at the ends of the run, a few frames are left out with it; where it has a gap, its arrays are. Sensors
+/// lose the instants at which one of them is unknown, or are left out themselves. Each is noted in the report.
+///
+/// # Errors
+/// [`CxError`]; what was written until then is no file for CapFrameX.
+pub async fn write_json(
+    store: &Store,
+    session: &Session,
+    request: &Request,
+    out: impl Write,
+) -> Result<Report, CxError> {
+    let query = open(store, session)?;
+    let mut report = Report::default();
+    let board = Board::choose(&query, request.board.as_deref(), &mut report.notes).await?;
+    let frames = Frames::open(&query, session, request).await?;
+    let application = frames.application(request)?;
+    let capture = Capture::read(&query, frames, board.as_ref(), &mut report).await?;
+    let sensors = Sensors::read(&query, &capture, board.as_ref()).await?;
+    if !sensors.left_out.is_empty() {
+        let names = sensors.left_out.join(", ");
+        report.notes.push(format!("known too seldom, and left out: {names}"));
+    }
+    let manifest = session.manifest();
+    let info = Info::read(&query, manifest, request, &application, &capture, &report).await?;
+    let hash = info::identity(&(manifest.id.as_str(), "hash"), request, &capture);
+    json::write(&capture, &sensors, &info, hash, out)?;
     Ok(report)
 }
 

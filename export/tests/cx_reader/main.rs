@@ -1,9 +1,10 @@
 //! Every file that is exported passes a reader with CapFrameX's rules.
 
 mod csv;
+mod json;
 mod recording;
 
-use bl_export::cx::{CxError, Metric, Report, Request, Source, StagePair, write_csv};
+use bl_export::cx::{CxError, Metric, Report, Request, Source, StagePair, write_csv, write_json};
 use bl_store::Session;
 
 use recording::{Event, MS, Recording};
@@ -170,6 +171,90 @@ fn frame_logs_are_exported_as_they_are() {
     assert!(report.notes.iter().any(|note| note.contains("1 frames without a frame time")));
 }
 
+fn record(recording: &Recording, session: &Session, request: &Request) -> (json::Loaded, Report) {
+    let mut out = Vec::new();
+    let writing = write_json(&recording.store, session, request, &mut out);
+    let report = runtime().block_on(writing).unwrap();
+    let loaded = json::load(&out).unwrap();
+    assert_eq!(loaded.time_s.len() as u64, report.frames);
+    assert_eq!(loaded.dropped.iter().filter(|dropped| **dropped).count() as u64, report.dropped);
+    (loaded, report)
+}
+
+/// Watts that grow by 1 W each 2 ms from the session's start.
+fn ramp(at_ns: i64) -> f64 {
+    at_ns as f64 / (2 * MS) as f64
+}
+
+#[test]
+fn a_record_has_frames_power_sensors_and_the_machine() {
+    let mut recording = Recording::begin();
+    recording.frames(60, &[0, 30, 59]);
+    recording.board("AB", (0..120).map(|k| (k * 20 * MS, Some(ramp(k * 20 * MS)), Some(50.0))));
+    let session = recording.end();
+    let (latency, _) = record(&recording, &session, &stages(Metric::Latency));
+    assert_eq!((latency.frame_ms.len(), latency.frame_ms[0]), (57, 5.001));
+    let (json, report) = record(&recording, &session, &stages(Metric::Interval));
+    assert_eq!(json.frame_ms, vec![16.0; 59]);
+    assert_eq!((json.dropped[29], json.dropped[58], report.dropped), (true, true, 2));
+    let [gpu, cpu, system] = &json.power_w;
+    for (sample, (cpu, system)) in cpu.iter().zip(system).enumerate() {
+        // The first frame with a frame time began at 1016 ms.
+        let expected = ramp(1016 * MS + sample as i64 * json.sample_ms as i64 * MS);
+        assert!((cpu - expected).abs() < 1e-3 && (system - expected - 70.0).abs() < 1e-3);
+    }
+    assert!(gpu.iter().all(|watts| *watts == 50.0));
+    let info = &json.record["Info"];
+    assert_eq!(info["ProcessName"], "Test App");
+    assert_eq!(info["Processor"], "Test CPU 9000");
+    assert_eq!(info["Motherboard"], "Acme X1");
+    assert_eq!(info["SystemRam"], "32 GB");
+    assert_eq!(info["CreationDate"], "2025-11-11T14:30:01Z");
+    let sensors = json.record["Runs"][0]["SensorData2"].as_object().unwrap();
+    assert_eq!(sensors["/benchlab/AB/ambient_c"]["Name"], "BENCHLAB AMBIENT");
+    assert_eq!(
+        sensors["/benchlab/AB/ambient_c"]["Values"],
+        serde_json::json!([21.5, 21.5, 21.5, 21.5])
+    );
+    assert_eq!(sensors["/benchlab/AB/eps1_w"]["Values"][1], ramp(1266 * MS));
+    let again = record(&recording, &session, &stages(Metric::Interval)).0;
+    assert_eq!(again.record, json.record);
+    assert_ne!(latency.record["Hash"], json.record["Hash"]);
+}
+
+#[test]
+fn unknown_power_costs_a_few_frames_or_the_power_but_is_never_made_up() {
+    let with = |known: fn(i64) -> bool| {
+        let mut recording = Recording::begin();
+        recording.frames(100, &[]);
+        let watts = |k: i64| (k * 20 * MS, Some(100.0), known(k * 20).then_some(50.0));
+        recording.board("AB", (0..200).map(watts));
+        let session = recording.end();
+        record(&recording, &session, &stages(Metric::Latency))
+    };
+    let is_noted =
+        |report: &Report, what: &str| report.notes.iter().any(|note| note.contains(what));
+    // From 1 s to 2.584 s. Known from the third frame on, up to the last but three.
+    let (json, report) = with(|at_ms| (1020..=2540).contains(&at_ms));
+    assert_eq!(json.frame_ms.len(), 95);
+    assert_eq!(json.frame_ms[0], 5.002);
+    assert!(json.power_w.iter().all(|watts| !watts.is_empty()));
+    assert!(is_noted(&report, "not known at 5 of 100 frames"), "{:?}", report.notes);
+    // A gap within, and known too late.
+    let known: [fn(i64) -> bool; 2] = [|at| !(1500..2000).contains(&at), |at| at > 1400];
+    for known in known {
+        let (json, report) = with(known);
+        assert_eq!(json.frame_ms.len(), 100);
+        assert!(json.power_w.iter().all(Vec::is_empty));
+        assert!(is_noted(&report, "there are no PMD arrays"), "{:?}", report.notes);
+    }
+    // What the board does not have at all.
+    let (json, _) = with(|_| false);
+    assert!(
+        json.power_w[0].is_empty() && json.power_w[2].is_empty() && !json.power_w[1].is_empty()
+    );
+}
+
 #[test]
 fn nothing_to_export_is_said_plainly() {
     let mut recording = Recording::begin();
@@ -230,4 +315,9 @@ fn a_small_file_looks_like_this() {
     insta::assert_snapshot!("notes", report.notes.join("\n"));
     let (interval, _) = export(&recording, &session, &stages(Metric::Interval)).unwrap();
     insta::assert_snapshot!("interval", String::from_utf8(interval).unwrap());
+    let mut record = Vec::new();
+    let request = stages(Metric::Latency);
+    runtime().block_on(write_json(&recording.store, &session, &request, &mut record)).unwrap();
+    let record: serde_json::Value = serde_json::from_slice(&record).unwrap();
+    insta::assert_snapshot!("record", serde_json::to_string_pretty(&record).unwrap());
 }
