@@ -1,6 +1,8 @@
 //! The real binary is killed while it records, and meets bad disks: nothing that readers could see is lost, and
 //! nothing is there twice.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -20,8 +22,11 @@ impl Bl {
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         // Segments are sealed every second, so that deaths meet sealing too.
-        std::fs::write(folder.path().join("config.toml"), "[store]\nseal_seconds = 1\nflush_ms = 20\n")
-            .unwrap();
+        std::fs::write(
+            folder.path().join("config.toml"),
+            "[store]\nseal_seconds = 1\nflush_ms = 20\n",
+        )
+        .unwrap();
         Self { folder }
     }
 
@@ -130,14 +135,23 @@ fn killed_at_any_instant_it_loses_no_row_and_doubles_none() {
     }
     assert!(seen.iter().all(|s| s.len() as u64 > kills), "hardly anything was recorded");
     // The next recording seals what is left, and the session reads as before.
-    let out = bl.run(&["ingest", "--no-host", "--session", "next", "--duration", "100ms", "--events",
-        bl.folder.path().join("next.sock").to_str().unwrap()]);
+    let out = bl.run(&[
+        "ingest",
+        "--no-host",
+        "--session",
+        "next",
+        "--duration",
+        "100ms",
+        "--events",
+        bl.folder.path().join("next.sock").to_str().unwrap(),
+    ]);
     assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
     assert_eq!(bl.session("run").unwrap().manifest().state, State::Recovered);
     check(&bl, &seen);
     let left = std::fs::read_dir(bl.root().join("sessions/run/raw/pipeline/open")).unwrap().count();
     assert_eq!(left, 0);
-    let count = bl.run(&["query", "--session", "run", "--format", "csv", "SELECT count(*) FROM pipeline"]);
+    let count =
+        bl.run(&["query", "--session", "run", "--format", "csv", "SELECT count(*) FROM pipeline"]);
     let text = String::from_utf8(count.stdout).unwrap();
     let total = snapshot(&bl.session("run").unwrap(), "pipeline").len();
     assert_eq!(text.lines().nth(1), Some(total.to_string().as_str()));
@@ -161,7 +175,11 @@ fn a_second_recorder_is_refused_with_the_pid_of_the_first() {
     let other = bl.folder.path().join("other.sock");
     let out = bl.run(&["ingest", "--session", "run", "--events", other.to_str().unwrap()]);
     let text = String::from_utf8(out.stderr).unwrap();
-    rustix::process::kill_process(rustix::process::Pid::from_child(&first), rustix::process::Signal::TERM).unwrap();
+    rustix::process::kill_process(
+        rustix::process::Pid::from_child(&first),
+        rustix::process::Signal::TERM,
+    )
+    .unwrap();
     assert!(first.wait().unwrap().success());
     assert_eq!(out.status.code(), Some(1), "{text}");
     assert!(text.contains(&format!("process {}", first.id())), "{text}");
@@ -185,10 +203,23 @@ fn a_flipped_byte_in_an_open_segment_costs_its_frame_and_is_told() {
     let after = snapshot(&bl.session("run").unwrap(), "pipeline").len();
     assert!(after < before && after + 60 > before, "{before} rows, then {after}");
     let next = bl.folder.path().join("next.sock");
-    let out = bl.run(&["ingest", "--no-host", "--session", "next", "--duration", "100ms", "--events", next.to_str().unwrap()]);
+    let out = bl.run(&[
+        "ingest",
+        "--no-host",
+        "--session",
+        "next",
+        "--duration",
+        "100ms",
+        "--events",
+        next.to_str().unwrap(),
+    ]);
     assert!(out.status.success());
-    let out = bl.run(&["query", "--format", "csv",
-        "SELECT count FROM health WHERE session = 'run' AND reason = 'damaged'"]);
+    let out = bl.run(&[
+        "query",
+        "--format",
+        "csv",
+        "SELECT count FROM health WHERE session = 'run' AND reason = 'damaged'",
+    ]);
     let lost = (before - after).to_string();
     assert_eq!(String::from_utf8(out.stdout).unwrap().lines().nth(1), Some(lost.as_str()));
     assert!(segment.with_extension("wal.damaged").exists());
@@ -218,7 +249,10 @@ fn a_full_disk_is_told_and_what_was_written_stays() {
         .output()
         .unwrap();
     if !mounted.status.success() {
-        eprintln!("not run: mounting a tmpfs needs root: {}", String::from_utf8_lossy(&mounted.stderr));
+        eprintln!(
+            "not run: mounting a tmpfs needs root: {}",
+            String::from_utf8_lossy(&mounted.stderr)
+        );
         return;
     }
     let _unmount = Unmount(&disk);

@@ -1,5 +1,7 @@
 //! DuckDB, pyarrow, pandas and Polars read the sealed files and agree with `bl query`.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
 use std::process::Command;
 
 /// `BL_PEERS_PYTHON` is an interpreter that has them: `make peers` makes one.
@@ -18,9 +20,22 @@ fn other_engines_agree_with_bl_query() {
         String::from_utf8(out.stdout).unwrap()
     };
     let socket = folder.path().join("bl.sock");
-    bl(&["ingest", "--simulate", "--session", "run", "--duration", "3s", "--events", socket.to_str().unwrap()]);
-    let ours = bl(&["query", "--format", "csv",
-        "SELECT count(*), sum(sys_w), CAST(min(ts) AS BIGINT) FROM benchlab"]);
+    bl(&[
+        "ingest",
+        "--simulate",
+        "--session",
+        "run",
+        "--duration",
+        "3s",
+        "--events",
+        socket.to_str().unwrap(),
+    ]);
+    let ours = bl(&[
+        "query",
+        "--format",
+        "csv",
+        "SELECT count(*), sum(sys_w), CAST(min(ts) AS BIGINT) FROM benchlab",
+    ]);
     let ours: Vec<f64> =
         ours.lines().nth(1).unwrap().split(',').map(|v| v.parse().unwrap()).collect();
     let out = Command::new(python)

@@ -14,7 +14,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut lines = String::with_capacity(1 << 20);
     for frame in 0..count {
         let stage = if frame % 2 == 0 { "ingress" } else { "encoded" };
-        let _ = writeln!(lines, "{{\"stage\":\"{stage}\",\"frame\":{},\"seq\":{frame}}}", frame / 2);
+        let _ =
+            writeln!(lines, "{{\"stage\":\"{stage}\",\"frame\":{},\"seq\":{frame}}}", frame / 2);
         if lines.len() > (1 << 20) - 128 {
             stream.write_all(lines.as_bytes())?;
             lines.clear();
@@ -22,6 +23,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
     stream.write_all(lines.as_bytes())?;
     let seconds = began.elapsed().as_secs_f64();
-    println!("sent {count} events in {seconds:.2} s: {:.2} million a second", count as f64 / seconds / 1e6);
+    println!(
+        "sent {count} events in {seconds:.2} s: {:.2} million a second",
+        count as f64 / seconds / 1e6
+    );
     Ok(())
 }

@@ -1,5 +1,7 @@
 //! A session's life: written, read while it is written, ended, continued, broken and mended.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
 use std::time::Duration;
 
 use arrow_array::cast::AsArray;

@@ -101,14 +101,14 @@ fn frames(log: &Log, format: FrameLogFormat, config: &Config) -> anyhow::Result<
     // Frames carry wall-clock times: the anchor is nothing, and says so.
     let anchor = Anchor { utc_minus_monotonic_ns: 0, err_ns: 0 };
     let writer = begin(config, name, anchor, "frame log")?;
-    let mut range = i64::MAX..i64::MIN;
+    let (mut first, mut last) = (i64::MAX, i64::MIN);
     for (frame_log, first_ts) in &logs {
         import_frames(frame_log, *first_ts, &writer, &mut report)?;
-        range.start = range.start.min(*first_ts);
+        first = first.min(*first_ts);
         let length = frame_log.frames.last().map_or(0, |f| f.at_ns);
-        range.end = range.end.max(first_ts + length);
+        last = last.max(first_ts + length);
     }
-    end(&writer, &report, range)
+    end(&writer, &report, first..last)
 }
 
 /// The time of a log's first frame, nanoseconds UTC.

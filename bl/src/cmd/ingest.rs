@@ -3,6 +3,8 @@
 mod sources;
 mod status;
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::Context;
@@ -67,7 +69,12 @@ pub fn run(args: Args, mut sources: Sources<'static>) -> anyhow::Result<()> {
     let config = Config::load(&sources)?;
     let running = begin(&args, &config)?;
     stop_at_signals(&running.stop)?;
-    watch(&running.recording, &running.stop, args.duration);
+    let hung_up = Arc::new(AtomicBool::new(false));
+    signal_hook::flag::register(signal_hook::consts::SIGHUP, Arc::clone(&hung_up))?;
+    let mut config = config;
+    watch(&running.recording, &running.stop, args.duration, || {
+        hung_up.swap(false, Ordering::Relaxed).then(|| reload(&mut config, &sources))
+    });
     tell(&running.finish()?);
     Ok(())
 }
@@ -108,8 +115,28 @@ impl Args {
     }
 }
 
-/// Waits for the end, and meanwhile shows what is going on.
-fn watch(recording: &Recording, stop: &Stop, duration: Option<Duration>) {
+/// Reads the configuration again, for SIGHUP; returns what is to be said of it.
+fn reload(config: &mut Config, sources: &Sources<'_>) -> String {
+    match config.reload(sources) {
+        Ok((new, changes)) => {
+            *config = new;
+            let lines: Vec<String> = changes.iter().map(ToString::to_string).collect();
+            match lines.is_empty() {
+                true => "configuration read again: nothing has changed".into(),
+                false => format!("configuration read again:\n  {}", lines.join("\n  ")),
+            }
+        }
+        Err(e) => format!("the configuration stays as it was: {e}"),
+    }
+}
+
+/// Waits for the end, and meanwhile shows what is going on, and what `news` has to say.
+fn watch(
+    recording: &Recording,
+    stop: &Stop,
+    duration: Option<Duration>,
+    mut news: impl FnMut() -> Option<String>,
+) {
     let began = monotonic_ns();
     let end = duration.map(|d| began + d.as_nanos() as i64);
     let mut line = StatusLine::new(began);
@@ -118,6 +145,9 @@ fn watch(recording: &Recording, stop: &Stop, duration: Option<Duration>) {
         let left = end.map_or(i64::MAX, |end| end - monotonic_ns());
         if left <= 0 || !stop.sleep_ns(left.min(500_000_000)) {
             break;
+        }
+        if let Some(text) = news() {
+            line.say(&text);
         }
         if let Err(e) = recording.note_devices() {
             line.say(&format!("session.json cannot be written: {e}"));

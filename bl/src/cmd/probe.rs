@@ -37,7 +37,9 @@ pub fn run(args: Args, mut sources: Sources<'static>) -> anyhow::Result<u8> {
     let command = match &args.pipeline {
         Some(line) => launch_line(line),
         None if args.command.is_empty() => {
-            return Err(usage("no command is given; write it after --, or a launch line after --pipeline"));
+            return Err(usage(
+                "no command is given; write it after --, or a launch line after --pipeline",
+            ));
         }
         None => args.command,
     };

@@ -5,6 +5,8 @@ use super::form::{Raw, Wrong};
 use super::keys::Config;
 
 /// One key: everything that reading, checking, showing and documenting it needs.
+// `doc` and `default` make the documents, which only tests write.
+#[cfg_attr(not(test), expect(dead_code))]
 pub struct Key {
     /// `section.name`.
     pub path: &'static str,
@@ -34,7 +36,7 @@ pub struct Key {
 /// When a value takes effect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Effect {
-    /// A running `bl ingest` takes a new value on SIGHUP.
+    /// Each command reads it anew; a running one takes a new value on SIGHUP.
     Reload,
     /// A new value counts from the next start.
     Start,

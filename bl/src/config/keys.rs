@@ -31,9 +31,11 @@ const SAMPLE_HZ: Fallback<f64> = From {
     value: |config, _| config.general.sample_hz,
 };
 
-const NO_GPU: Effect = Nothing("there is no GPU source yet");
-const NO_RAPL: Effect = Nothing("there is no RAPL source yet");
-const NO_HWMON: Effect = Nothing("there is no hwmon source yet");
+const WITH_CPU: Effect =
+    Nothing("memory, networks and disks are sampled with the processors: cpu.enabled and cpu.hz");
+const NO_BAUD: Effect = Nothing("a board at USB does not care");
+const RTT: Effect =
+    Nothing("the shortest round trip is recorded every 10 s and whenever it improves");
 const NO_HTTP: Effect = Nothing("there is no source that reads the support kit's HTTP service yet");
 const NO_CONTROL: Effect = Nothing("bl only reads boards; it does not control lights or fans yet");
 const NO_FLOWS: Effect = Nothing("flows are not evaluated yet");
@@ -41,7 +43,6 @@ const NO_WATCHING: Effect =
     Nothing("sessions are not exported by themselves yet; run `bl export cx --follow`");
 const NO_RETAIN: Effect = Nothing("nothing is deleted yet");
 const NO_SERVE: Effect = Nothing("bl serves nothing over HTTP yet");
-const NO_ALIGN: Effect = Nothing("there is no alignment over several pairs yet");
 
 /// Which interface GPUs are read through.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -101,7 +102,7 @@ sections! {
         /// How new sessions are called: a strftime pattern, in UTC.
         session: SessionName = NamePattern, Is("\"%Y-%m-%dT%H-%M-%SZ\""), Start;
         /// Samples a second of every source that has no rate of its own.
-        sample_hz: f64 = HZ, Is("10"), Reload, "BENCHLAB_SAMPLE_HZ";
+        sample_hz: f64 = HZ, Is("10"), Start, "BENCHLAB_SAMPLE_HZ";
     }
 
     /// BENCHLAB boards at USB.
@@ -111,11 +112,11 @@ sections! {
         /// Which boards to record: `auto` for all, paths, or UIDs.
         device: Vec<String> = OneOrMore(Text("a path, a UID or \"auto\"")), Is("[\"auto\"]"), Start, "BENCHLAB_DEVICE";
         /// Samples a second, as far as the board answers that fast.
-        hz: f64 = HZ, Is("50"), Reload;
+        hz: f64 = HZ, Is("50"), Start;
         /// Speed set on the serial line; boards at USB do not care.
-        baud: u32 = Whole { min: 300, max: 4_000_000 }, Is("115200"), Start, "BENCHLAB_BAUD";
+        baud: u32 = Whole { min: 300, max: 4_000_000 }, Is("115200"), NO_BAUD, "BENCHLAB_BAUD";
         /// Seconds between two records of the shortest round trip, by which samples are stamped.
-        calibration_interval_sec: u32 = Whole { min: 1, max: 86_400 }, Is("60"), Start;
+        calibration_interval_sec: u32 = Whole { min: 1, max: 86_400 }, Is("60"), RTT;
         /// Record a firmware that is not known if its replies have a known size.
         allow_unknown_firmware: bool = Switch, Is("false"), Start;
     }
@@ -149,57 +150,57 @@ sections! {
         /// Whether to record load and frequency.
         enabled: bool = Switch, Is("true"), Start;
         /// Samples a second.
-        hz: f64 = HZ, SAMPLE_HZ, Reload;
+        hz: f64 = HZ, SAMPLE_HZ, Start;
         /// Record the energy counters of the processor (RAPL).
-        enable_rapl: bool = Switch, Is("true"), NO_RAPL;
+        enable_rapl: bool = Switch, Is("true"), Start;
         /// Samples a second of the energy counters.
-        rapl_hz: f64 = HZ, SAMPLE_HZ, NO_RAPL;
+        rapl_hz: f64 = HZ, SAMPLE_HZ, Start;
     }
 
     /// The memory.
     memory: Memory {
         /// Whether to record it.
-        enabled: bool = Switch, Is("true"), Start;
+        enabled: bool = Switch, Is("true"), WITH_CPU;
         /// Samples a second.
-        hz: f64 = HZ, SAMPLE_HZ, Reload;
+        hz: f64 = HZ, SAMPLE_HZ, WITH_CPU;
     }
 
     /// Network interfaces.
     net: Net {
         /// Whether to record them.
-        enabled: bool = Switch, Is("true"), Start;
+        enabled: bool = Switch, Is("true"), WITH_CPU;
         /// Samples a second.
-        hz: f64 = HZ, SAMPLE_HZ, Reload;
+        hz: f64 = HZ, SAMPLE_HZ, WITH_CPU;
     }
 
     /// Disks.
     disk: Disk {
         /// Whether to record them.
-        enabled: bool = Switch, Is("true"), Start;
+        enabled: bool = Switch, Is("true"), WITH_CPU;
         /// Samples a second.
-        hz: f64 = HZ, SAMPLE_HZ, Reload;
+        hz: f64 = HZ, SAMPLE_HZ, WITH_CPU;
     }
 
     /// Sensor chips that the kernel knows (hwmon).
     hwmon: Hwmon {
         /// Whether to record them.
-        enabled: bool = Switch, Is("true"), NO_HWMON;
+        enabled: bool = Switch, Is("true"), Start;
         /// Samples a second.
-        hz: f64 = HZ, SAMPLE_HZ, NO_HWMON;
+        hz: f64 = HZ, SAMPLE_HZ, Start;
     }
 
     /// Graphics cards.
     gpu: Gpu {
         /// Whether to record them.
-        enabled: bool = Switch, Is("true"), NO_GPU;
+        enabled: bool = Switch, Is("true"), Start;
         /// Interface they are read through.
-        provider: GpuProvider = OneOf(&PROVIDERS), Is("\"auto\""), NO_GPU;
+        provider: GpuProvider = OneOf(&PROVIDERS), Is("\"auto\""), Start;
         /// Which cards, by index from 0; all where not set.
-        device_index: Vec<u32> = OneOrMore(Whole { min: 0, max: 255 }), Unset("0"), NO_GPU, "BENCHLAB_GPU_INDEX";
+        device_index: Vec<u32> = OneOrMore(Whole { min: 0, max: 255 }), Unset("0"), Start, "BENCHLAB_GPU_INDEX";
         /// Which cards, by UUID; all where not set.
-        device_uuid: Vec<String> = OneOrMore(Text("a card's UUID")), Unset("\"GPU-...\""), NO_GPU;
+        device_uuid: Vec<String> = OneOrMore(Text("a card's UUID")), Unset("\"GPU-...\""), Start;
         /// Samples a second.
-        hz: f64 = HZ, SAMPLE_HZ, NO_GPU;
+        hz: f64 = HZ, SAMPLE_HZ, Start;
     }
 
     /// Stage events of pipelines, and how they are paired.
@@ -219,9 +220,9 @@ sections! {
                 example: "[[\"ingress\", \"encoded\"], [\"encoded\", \"inference_done\"]]",
                 value: |config, _| vec![(config.pipeline.stage_a.clone(), config.pipeline.stage_b.clone())],
             },
-            NO_ALIGN;
+            Reload;
         /// Milliseconds within which a frame reaches the second stage, or counts as dropped.
-        window_ms: u32 = Whole { min: 1, max: 3_600_000 }, Is("2000"), NO_ALIGN;
+        window_ms: u32 = Whole { min: 1, max: 3_600_000 }, Is("2000"), Reload;
     }
 
     /// Named steps of a session, each with the latency that it should keep.

@@ -24,7 +24,7 @@ pub struct Frame {
 
 /// The frames of a request, in order of time, as they are read.
 pub(super) enum Frames {
-    Stages(StageFrames),
+    Stages(Box<StageFrames>),
     Log(LogFrames),
 }
 
@@ -35,7 +35,9 @@ impl Frames {
         request: &Request,
     ) -> Result<Self, CxError> {
         Ok(match &request.source {
-            Source::Stages(pair) => Self::Stages(StageFrames::open(query, session, pair).await?),
+            Source::Stages(pair) => {
+                Self::Stages(Box::new(StageFrames::open(query, session, pair).await?))
+            }
             Source::Log(log) => Self::Log(LogFrames::open(query, session, log.as_deref()).await?),
         })
     }

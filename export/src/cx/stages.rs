@@ -37,7 +37,7 @@ pub(super) struct StageFrames {
 /// By key where events have one, else by their order.
 enum Pairing {
     ByKey(StagePairs),
-    InOrder(KeylessPairer),
+    InOrder(Box<KeylessPairer>),
 }
 
 impl StageFrames {
@@ -257,7 +257,7 @@ impl Pairing {
                 let pairs = StagePairs::new(stages, options);
                 Self::ByKey(pairs.map_err(|e| CxError::Stages(e.to_string()))?)
             }
-            false => Self::InOrder(KeylessPairer::new(0, options)),
+            false => Self::InOrder(Box::new(KeylessPairer::new(0, options))),
         })
     }
 

@@ -1,5 +1,7 @@
 //! Every file that is exported passes a reader with CapFrameX's rules.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
 mod csv;
 mod json;
 mod recording;

@@ -145,6 +145,9 @@ struct Pairing {
     is_done: bool,
 }
 
+/// Id, its nulls, and the group of each event.
+type Keys = (ScalarBuffer<i64>, Option<NullBuffer>, Option<Vec<u32>>);
+
 impl Pairing {
     async fn next(&mut self) -> Result<Option<RecordBatch>> {
         while !self.is_done {
@@ -195,11 +198,8 @@ impl Pairing {
         Ok(())
     }
 
-    /// Id, its nulls, and the group of each event.
-    fn keys(
-        &mut self,
-        batch: &RecordBatch,
-    ) -> Result<(ScalarBuffer<i64>, Option<NullBuffer>, Option<Vec<u32>>)> {
+    /// The keys of a batch's events.
+    fn keys(&mut self, batch: &RecordBatch) -> Result<Keys> {
         let mut columns = Vec::with_capacity(self.on.keys.len());
         for key in &self.on.keys {
             columns.push(id(&key.evaluate(batch)?.into_array(batch.num_rows())?)?);
