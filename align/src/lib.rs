@@ -1,7 +1,9 @@
 //! Pure kernels over Arrow arrays: clock model, pairing, as-of, energy, lag.
 
 pub mod as_of;
+pub mod clock;
 pub mod energy;
+pub mod lag;
 pub mod pair;
 pub mod quantile;
 pub mod resample;

@@ -54,7 +54,7 @@ pub fn resample(
         let &(after_ns, after_value) = samples.peek()?;
         let step_ns = after_ns.abs_diff(before_ns);
         let share = instant_ns.abs_diff(before_ns) as f64 / step_ns as f64;
-        (step_ns <= tolerance_ns).then(|| before_value + share * (after_value - before_value))
+        (step_ns <= tolerance_ns).then_some(before_value + share * (after_value - before_value))
     };
     (0..grid.count).map(value).collect()
 }
@@ -87,7 +87,7 @@ mod tests {
             for (at, found) in found.into_iter().enumerate() {
                 let instant = start_ns + (at as u64 * step_ns) as i64;
                 let known = || series.iter().filter_map(|&(ts, value)| Some((ts, value?)));
-                let before = known().filter(|sample| sample.0 <= instant).last();
+                let before = known().rfind(|sample| sample.0 <= instant);
                 let after = known().find(|sample| sample.0 > instant);
                 let expected = match (before, after) {
                     (Some(before), _) if before.0 == instant => Some(before.1),

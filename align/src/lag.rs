@@ -1,0 +1,248 @@
+//! How far a power series lags behind the load that causes it.
+//!
+//! Both series are put on a common grid and freed of what is slower than some seconds (two trends
+//! correlate at every lag). Pearson's correlation is then taken at every lag of the range, over the
+//! instants that both series know; for white noise its peak is the likeliest lag. A parabola through
+//! the peak gives fractions of a step.
+//!
+//! A peak is a lag only if it stands out of what unrelated series with the same autocorrelations
+//! reach (Bartlett 1946), is no edge of the range, has no rival (a periodic load), and is sharp enough
+//! for the noise that is left. Otherwise there is no lag to tell.
+
+use std::num::NonZeroU64;
+
+use crate::resample::{Grid, resample};
+
+/// How to look for a lag.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct LagOptions {
+    /// Distance of the grid's instants.
+    pub step_ns: NonZeroU64,
+    /// The least lag looked for. Negative: power that runs ahead of the load.
+    pub min_lag_ns: i64,
+    /// The greatest lag looked for.
+    pub max_lag_ns: i64,
+    /// Neighbouring samples further apart than this leave a gap.
+    pub tolerance_ns: u64,
+    /// A lag whose bound would be wider is unknown.
+    pub max_err_ns: f64,
+}
+
+impl Default for LagOptions {
+    /// 0 to 500 ms within 5 ms, on a grid of 10 ms, gaps from 1 s on.
+    fn default() -> Self {
+        Self {
+            step_ns: NonZeroU64::MIN.saturating_add(9_999_999),
+            min_lag_ns: 0,
+            max_lag_ns: 500_000_000,
+            tolerance_ns: 1_000_000_000,
+            max_err_ns: 5e6,
+        }
+    }
+}
+
+/// A lag that was found.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Lag {
+    /// How long power follows load.
+    pub lag_ns: f64,
+    /// Three standard deviations of that.
+    pub err_ns: f64,
+    /// Correlation of the two at that lag, above 0 to 1.
+    pub correlation: f64,
+    /// Above 0 to 1: how far the peak stands above its highest rival in the range, or above what
+    /// chance reaches, whichever is higher.
+    pub confidence: f64,
+}
+
+/// What is slower than this many ranges of lags is taken out of both series.
+const SLOW_RANGES: usize = 16;
+/// Instants beyond the range on either side, so that a lag at its end is a peak, too.
+const MARGIN: i64 = 15;
+/// The least number of instants that both series know.
+const LEAST_INSTANTS: usize = 64;
+/// Standard deviations that chance does not reach, at any lag of the range.
+const CHANCE: f64 = 5.0;
+/// A peak ends where the correlation falls below this share of it.
+const PEAK_END: f64 = 0.8;
+/// The parabola is laid through what is above this share of the peak.
+const PEAK_TOP: f64 = 0.9;
+/// A rival above this share of the peak makes it ambiguous.
+const RIVAL: f64 = 0.9;
+
+/// A sample: its time, and its value where there is one.
+pub type Sample = (i64, Option<f64>);
+
+/// The lag of `power` behind `load`, both in order of time; `None` where none can be told (flat,
+/// unrelated, periodic, too short, too noisy). Costs instants of the grid times lags.
+pub fn find_lag(load: &[Sample], power: &[Sample], options: &LagOptions) -> Option<Lag> {
+    let grid = common_grid(load, power, options)?;
+    let step_ns = i64::try_from(options.step_ns.get()).ok()?;
+    let least = options.min_lag_ns.div_euclid(step_ns) - MARGIN;
+    let most = -(-options.max_lag_ns).div_euclid(step_ns) + MARGIN;
+    let lags = usize::try_from(most - least).ok().filter(|lags| *lags < grid.count)?;
+    let on_grid = |series: &[Sample]| {
+        let values = resample(series.iter().copied(), grid, options.tolerance_ns);
+        without_slow(&values, SLOW_RANGES * lags)
+    };
+    let (load, power) = (on_grid(load), on_grid(power));
+    let correlations: Vec<Option<Pearson>> =
+        (least..=most).map(|lag| Pearson::of(&load, &power, lag)).collect();
+    let curve: Vec<f64> = correlations.iter().map(|p| p.map_or(-1.0, |p| p.correlation)).collect();
+    let at = (0..curve.len()).max_by(|left, right| curve[*left].total_cmp(&curve[*right]))?;
+    let pearson = correlations[at]?;
+    let chance = CHANCE * chance_deviation(&load, &power, 8 * lags) / (pearson.count as f64).sqrt();
+    let rival = rival(&curve, at);
+    if curve[at] <= chance || rival > RIVAL * curve[at] {
+        return None;
+    }
+    let (shift, curvature) = parabola(&curve, at)?;
+    let lag_ns = (least + at as i64) as f64 * step_ns as f64 + shift * step_ns as f64;
+    let independent = pearson.independent_residuals(&load, &power, least + at as i64);
+    let unexplained = (1.0 - curve[at] * curve[at]).max(f64::EPSILON);
+    let deviation = (unexplained / (independent * 2.0 * curvature * curve[at])).sqrt();
+    let err_ns = 3.0 * deviation * step_ns as f64;
+    let in_range = lag_ns >= options.min_lag_ns as f64 - err_ns
+        && lag_ns <= options.max_lag_ns as f64 + err_ns;
+    (in_range && err_ns <= options.max_err_ns).then(|| Lag {
+        lag_ns,
+        err_ns,
+        correlation: curve[at],
+        confidence: 1.0 - chance.max(rival) / curve[at],
+    })
+}
+
+/// The grid over the time that both series cover.
+fn common_grid(load: &[Sample], power: &[Sample], options: &LagOptions) -> Option<Grid> {
+    let start_ns = load.first()?.0.max(power.first()?.0);
+    let end_ns = load.last()?.0.min(power.last()?.0);
+    let span_ns = u64::try_from(end_ns.checked_sub(start_ns)?).ok()?;
+    Some(Grid::covering(start_ns, span_ns, options.step_ns))
+}
+
+/// Takes the mean over `window` instants around each out of it. Unknown instants stay NaN.
+fn without_slow(values: &[Option<f64>], window: usize) -> Vec<f64> {
+    let mean = values.iter().flatten().sum::<f64>() / values.iter().flatten().count().max(1) as f64;
+    let mut sums = vec![(0.0, 0_usize)];
+    for value in values {
+        let (sum, count) = sums[sums.len() - 1];
+        sums.push(value.map_or((sum, count), |value| (sum + (value - mean), count + 1)));
+    }
+    let centred = |(at, value): (usize, &Option<f64>)| {
+        let (low, high) = (at.saturating_sub(window / 2), (at + window / 2 + 1).min(values.len()));
+        let count = (sums[high].1 - sums[low].1) as f64;
+        value.map_or(f64::NAN, |value| value - mean - (sums[high].0 - sums[low].0) / count)
+    };
+    let centred: Vec<f64> = values.iter().enumerate().map(centred).collect();
+    // What rounding leaves of a flat series is no signal.
+    let rounding = 1e-9 * values.iter().flatten().fold(0.0, |most: f64, v| most.max(v.abs()));
+    match centred.iter().any(|value| value.abs() > rounding) {
+        true => centred,
+        false => vec![f64::NAN; values.len()],
+    }
+}
+
+/// Correlation of power with the load some instants before.
+#[derive(Clone, Copy)]
+struct Pearson {
+    count: usize,
+    correlation: f64,
+    slope: f64,
+    mean_load: f64,
+    mean_power: f64,
+}
+
+impl Pearson {
+    fn of(load: &[f64], power: &[f64], lag: i64) -> Option<Self> {
+        let (mut count, mut x, mut y, mut xx, mut yy, mut xy) = (0, 0.0, 0.0, 0.0, 0.0, 0.0);
+        for (a, b) in lagged(load, power, lag).filter(|(a, b)| !(a + b).is_nan()) {
+            count += 1;
+            (x, y, xx, yy, xy) = (x + a, y + b, xx + a * a, yy + b * b, xy + a * b);
+        }
+        if count < LEAST_INSTANTS {
+            return None;
+        }
+        let n = count as f64;
+        let (mean_load, mean_power) = (x / n, y / n);
+        let (xx, yy, xy) = (xx - x * mean_load, yy - y * mean_power, xy - x * mean_power);
+        (xx > 0.0 && yy > 0.0).then(|| Self {
+            count,
+            correlation: xy / (xx * yy).sqrt(),
+            slope: xy / xx,
+            mean_load,
+            mean_power,
+        })
+    }
+
+    /// How many independent values the residuals of the line are worth, by their first
+    /// autocorrelation: samples that are further apart than the grid's instants are fewer.
+    fn independent_residuals(&self, load: &[f64], power: &[f64], lag: i64) -> f64 {
+        let residual = |(a, b): (f64, f64)| b - self.mean_power - self.slope * (a - self.mean_load);
+        let residuals: Vec<f64> = lagged(load, power, lag).map(residual).collect();
+        let next = autocorrelation(&residuals, 1).clamp(0.0, 0.999);
+        self.count as f64 * (1.0 - next) / (1.0 + next)
+    }
+}
+
+/// Load and the power `lag` instants later, instant by instant.
+fn lagged<'a>(
+    load: &'a [f64],
+    power: &'a [f64],
+    lag: i64,
+) -> impl Iterator<Item = (f64, f64)> + 'a {
+    let skip = lag.unsigned_abs() as usize;
+    let (load_skip, power_skip) = if lag < 0 { (skip, 0) } else { (0, skip) };
+    load.iter().copied().skip(load_skip).zip(power.iter().copied().skip(power_skip))
+}
+
+fn autocorrelation(values: &[f64], lag: usize) -> f64 {
+    let known = |(a, b): &(f64, f64)| !(a + b).is_nan();
+    let pairs = lagged(values, values, lag as i64).filter(known);
+    let products = pairs.map(|(a, b)| a * b).sum::<f64>();
+    let squares = values.iter().filter(|value| !value.is_nan()).map(|v| v * v).sum::<f64>();
+    if squares > 0.0 { products / squares } else { 0.0 }
+}
+
+/// Standard deviation of the correlation of unrelated series with these autocorrelations, times the
+/// root of their length: Bartlett's formula, summed over some 64 lags up to `reach`.
+fn chance_deviation(load: &[f64], power: &[f64], reach: usize) -> f64 {
+    let reach = reach.min(load.len() / 2);
+    let stride = (reach / 64).max(1);
+    let product = |lag: usize| autocorrelation(load, lag) * autocorrelation(power, lag);
+    let beyond: f64 = (stride..=reach).step_by(stride).map(product).sum();
+    (1.0 + 2.0 * stride as f64 * beyond.max(0.0)).sqrt()
+}
+
+/// The highest correlation outside of the peak at `at`; 0 where all are below.
+fn rival(curve: &[f64], at: usize) -> f64 {
+    let ends = |value: &&f64| **value < PEAK_END * curve[at];
+    let before = curve[..at].iter().rev().skip_while(|value| !ends(value));
+    let after = curve[at..].iter().skip_while(|value| !ends(value));
+    before.chain(after).copied().fold(0.0, f64::max)
+}
+
+/// The parabola `top - curvature * (x - shift)^2` through the peak by least squares, in instants:
+/// `(shift, curvature)`. `None` at an edge of the range.
+fn parabola(curve: &[f64], at: usize) -> Option<(f64, f64)> {
+    let reach = at.min(curve.len() - 1 - at);
+    let top = |half: &usize| {
+        curve[at - half] >= PEAK_TOP * curve[at] && curve[at + half] >= PEAK_TOP * curve[at]
+    };
+    let half = (1..=reach).take_while(top).last().unwrap_or(1);
+    if reach < 1 {
+        return None;
+    }
+    let (mut xx, mut xxxx, mut y, mut xy, mut xxy) = (0.0, 0.0, 0.0, 0.0, 0.0);
+    for (offset, value) in curve[at - half..=at + half].iter().enumerate() {
+        let x = offset as f64 - half as f64;
+        (xx, xxxx) = (xx + x * x, xxxx + x * x * x * x);
+        (y, xy, xxy) = (y + value, xy + x * value, xxy + x * x * value);
+    }
+    let n = (2 * half + 1) as f64;
+    let square = (xxy - xx * y / n) / (xxxx - xx * xx / n);
+    let shift = -(xy / xx) / (2.0 * square);
+    (square < 0.0 && shift.abs() <= half as f64).then_some((shift, -square))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,201 @@
+//! Known lags under noise, and series that have none.
+
+use proptest::prelude::*;
+
+use super::*;
+
+const MS: i64 = 1_000_000;
+
+/// SplitMix64 (Steele, Lea, Flood 2014).
+struct Random(u64);
+
+impl Random {
+    fn share(&mut self) -> f64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        ((z ^ (z >> 31)) >> 11) as f64 / (1_u64 << 53) as f64
+    }
+
+    fn normal(&mut self) -> f64 {
+        (-2.0 * (1.0 - self.share()).ln()).sqrt() * (std::f64::consts::TAU * self.share()).cos()
+    }
+}
+
+/// A load between 0 and 1 that changes its level at random instants, 0.2 to 2 s apart.
+fn levels(random: &mut Random, span_ns: i64) -> Vec<(i64, f64)> {
+    let mut levels = vec![(i64::MIN, 0.5)];
+    let mut ts_ns = 0;
+    while ts_ns < span_ns {
+        levels.push((ts_ns, random.share()));
+        ts_ns += 200 * MS + (random.share() * 1_800.0) as i64 * MS;
+    }
+    levels
+}
+
+/// Samples of a function of time, with jittered stamps and noise.
+fn samples(
+    random: &mut Random,
+    span_ns: i64,
+    period_ns: i64,
+    noise: f64,
+    value: impl Fn(i64) -> f64,
+) -> Vec<Sample> {
+    let stamp = |at: i64, random: &mut Random| at * period_ns + (random.share() * 1e6) as i64;
+    (0..span_ns / period_ns)
+        .map(|at| {
+            let ts_ns = stamp(at, random);
+            (ts_ns, Some(value(ts_ns) + noise * random.normal()))
+        })
+        .collect()
+}
+
+fn level(levels: &[(i64, f64)], ts_ns: i64) -> f64 {
+    levels[levels.partition_point(|level| level.0 <= ts_ns) - 1].1
+}
+
+fn run(seed: u64, lag_ns: i64, periods_ns: (i64, i64), noise: f64) -> Option<Lag> {
+    let mut random = Random(seed);
+    let span_ns = 60_000 * MS;
+    let levels = levels(&mut random, span_ns);
+    let load = samples(&mut random, span_ns, periods_ns.0, noise, |ts| level(&levels, ts));
+    let power = samples(&mut random, span_ns, periods_ns.1, noise * 200.0, |ts| {
+        60.0 + 200.0 * level(&levels, ts - lag_ns)
+    });
+    find_lag(&load, &power, &LagOptions::default())
+}
+
+#[test]
+fn known_lags_are_found_within_5_ms() {
+    for (at, lag_ms) in (0..=500).step_by(25).enumerate() {
+        for periods_ns in [(10 * MS, 10 * MS), (20 * MS, 10 * MS), (10 * MS, 2 * MS)] {
+            let lag = run(at as u64, lag_ms * MS, periods_ns, 0.05);
+            let lag = lag.unwrap_or_else(|| panic!("{lag_ms} ms, {periods_ns:?}: not found"));
+            let error_ms = (lag.lag_ns - (lag_ms * MS) as f64).abs() / MS as f64;
+            assert!(error_ms <= 5.0, "{lag_ms} ms, {periods_ns:?}: {lag:?}");
+            assert!(lag.correlation > 0.8 && lag.confidence > 0.0, "{lag:?}");
+        }
+    }
+}
+
+#[test]
+fn sparse_samples_give_a_lag_within_5_ms_or_none() {
+    for seed in 0..40 {
+        let lag_ms = seed as i64 * 12;
+        if let Some(lag) = run(seed, lag_ms * MS, (100 * MS, 100 * MS), 0.05) {
+            let error_ms = (lag.lag_ns - (lag_ms * MS) as f64).abs() / MS as f64;
+            assert!(error_ms <= 5.0, "{lag_ms} ms: {lag:?}");
+        }
+    }
+}
+
+#[test]
+fn lags_outside_of_the_range_are_unknown() {
+    for lag_ms in [-400, -100, -40, 560, 700, 2_000] {
+        assert_eq!(run(3, lag_ms * MS, (10 * MS, 10 * MS), 0.05), None, "{lag_ms} ms");
+    }
+}
+
+#[test]
+fn unrelated_series_have_no_lag() {
+    for seed in 0..100 {
+        let mut random = Random(1_000 + seed);
+        let span_ns = 60_000 * MS;
+        let (one, two) = (levels(&mut random, span_ns), levels(&mut random, span_ns));
+        let load = samples(&mut random, span_ns, 10 * MS, 0.05, |ts| level(&one, ts));
+        let power = samples(&mut random, span_ns, 10 * MS, 0.05, |ts| level(&two, ts));
+        assert_eq!(find_lag(&load, &power, &LagOptions::default()), None, "levels, seed {seed}");
+
+        let walk = |seed| {
+            let (mut random, mut value) = (Random(seed), 0.0);
+            let step = |at: i64| {
+                value += random.normal();
+                (at * 10 * MS, Some(value))
+            };
+            (0..6_000).map(step).collect::<Vec<Sample>>()
+        };
+        let (load, power) = (walk(2 * seed), walk(2 * seed + 1));
+        assert_eq!(find_lag(&load, &power, &LagOptions::default()), None, "walks, seed {seed}");
+    }
+}
+
+#[test]
+fn trends_flat_and_periodic_series_have_no_lag() {
+    let mut random = Random(5);
+    let options = LagOptions::default();
+    let span_ns = 60_000 * MS;
+    let mut series =
+        |noise: f64, value: fn(i64) -> f64| samples(&mut random, span_ns, 10 * MS, noise, value);
+    let ramp = series(0.0, |ts| ts as f64 * 1e-9);
+    let noisy_ramp = series(0.05, |ts| ts as f64 * 1e-9);
+    assert_eq!(find_lag(&ramp, &noisy_ramp, &options), None);
+    let flat = series(0.0, |_| 50.0);
+    let noise = series(0.05, |_| 50.0);
+    assert_eq!(find_lag(&flat, &flat, &options), None);
+    assert_eq!(find_lag(&noise, &flat, &options), None);
+    let square = series(0.05, |ts| (ts / (100 * MS) % 2) as f64);
+    let later = series(0.05, |ts| ((ts - 30 * MS) / (100 * MS) % 2) as f64);
+    assert_eq!(find_lag(&square, &later, &options), None, "30, 230 or 430 ms");
+}
+
+#[test]
+fn edges_have_answers() {
+    let options = LagOptions::default();
+    let one = [(0, Some(1.0))];
+    let nulls: Vec<Sample> = (0..1_000).map(|at| (at * 10 * MS, None)).collect();
+    let equal = [(5, Some(1.0)); 100];
+    for (load, power) in
+        [(&[][..], &one[..]), (&one, &one), (&nulls, &nulls), (&equal, &equal), (&nulls, &one)]
+    {
+        assert_eq!(find_lag(load, power, &options), None);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+    #[test]
+    fn gaps_and_lost_samples_invent_nothing(
+        seed in 0..10_000_u64,
+        lag_ms in 0..500_i64,
+        lost in proptest::collection::vec((0..55_000_i64, 100..3_000_i64), 0..6),
+    ) {
+        let mut random = Random(seed);
+        let span_ns = 60_000 * MS;
+        let levels = levels(&mut random, span_ns);
+        let load = samples(&mut random, span_ns, 10 * MS, 0.05, |ts| level(&levels, ts));
+        let value = |ts: i64| 200.0 * level(&levels, ts - lag_ms * MS);
+        let mut power = samples(&mut random, span_ns, 10 * MS, 10.0, value);
+        for sample in &mut power {
+            let in_gap = |gap: &(i64, i64)| (gap.0 * MS..(gap.0 + gap.1) * MS).contains(&sample.0);
+            if lost.iter().any(in_gap) {
+                sample.1 = None;
+            }
+        }
+        if let Some(lag) = find_lag(&load, &power, &LagOptions::default()) {
+            prop_assert!((lag.lag_ns / MS as f64 - lag_ms as f64).abs() <= 5.0, "{lag:?}");
+        }
+    }
+
+    /// Correlation by definition, on series without gaps.
+    #[test]
+    fn correlation_is_pearsons(
+        values in proptest::collection::vec((-1.0..1.0_f64, -1.0..1.0_f64), 80..120),
+        lag in -10..10_i64,
+    ) {
+        let (load, power): (Vec<f64>, Vec<f64>) = values.into_iter().unzip();
+        let pairs: Vec<(f64, f64)> = (0..load.len() as i64)
+            .filter(|at| (0..load.len() as i64).contains(&(at + lag)))
+            .map(|at| (load[at as usize], power[(at + lag) as usize]))
+            .collect();
+        let n = pairs.len() as f64;
+        let mean = |value: fn(&(f64, f64)) -> f64| pairs.iter().map(value).sum::<f64>() / n;
+        let (mean_load, mean_power) = (mean(|pair| pair.0), mean(|pair| pair.1));
+        let sum = |value: &dyn Fn(f64, f64) -> f64| {
+            pairs.iter().map(|(a, b)| value(a - mean_load, b - mean_power)).sum::<f64>()
+        };
+        let expected = sum(&|a, b| a * b) / (sum(&|a, _| a * a) * sum(&|_, b| b * b)).sqrt();
+        let found = Pearson::of(&load, &power, lag).unwrap();
+        prop_assert!((found.correlation - expected).abs() < 1e-9);
+    }
+}
