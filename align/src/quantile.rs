@@ -41,8 +41,8 @@ impl Values {
     }
 
     /// The values, in no order.
-    pub fn as_slice(&self) -> &[f64] {
-        &self.0
+    pub fn into_vec(self) -> Vec<f64> {
+        self.0
     }
 
     /// Whether there is no value.

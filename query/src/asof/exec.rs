@@ -30,7 +30,7 @@ use super::stream;
 use crate::sorted::ascending;
 
 /// Batches decoded ahead of the merge, for each input.
-const READ_AHEAD: usize = 2;
+const READ_AHEAD: usize = 1;
 
 /// What rows are matched on.
 #[derive(Debug, Clone)]

@@ -29,7 +29,7 @@ use super::stream;
 use crate::sorted::ascending;
 
 /// Batches decoded ahead of the integration, for each input.
-const READ_AHEAD: usize = 2;
+const READ_AHEAD: usize = 1;
 
 /// What is integrated, and between which instants.
 #[derive(Debug, Clone)]

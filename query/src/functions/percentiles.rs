@@ -118,7 +118,7 @@ impl Accumulator for Kept {
     }
 
     fn state(&mut self) -> Result<Vec<ScalarValue>> {
-        let values = Float64Array::from(self.values.as_slice().to_vec());
+        let values = Float64Array::from(std::mem::take(&mut self.values).into_vec());
         let Ok(length) = i32::try_from(values.len()) else {
             return exec_err!("more values than one list holds; run with one partition");
         };

@@ -20,8 +20,15 @@ use crate::error::QueryError;
 /// Rows in a row group: what the writer holds of each column until it is written.
 const ROW_GROUP_ROWS: usize = 256 * 1024;
 
+/// Rows in a page, at most: a megabyte of 8-byte values. The writer's default of 20,000 rows makes six times
+/// as many pages, each with its header, its statistics and its buffers.
+const PAGE_ROWS: usize = 128 * 1024;
+
+/// Rows that are encoded at a time.
+const ENCODE_ROWS: usize = 8 * 1024;
+
 /// Batches that wait for the writer.
-const QUEUE_BATCHES: usize = 2;
+const QUEUE_BATCHES: usize = 1;
 
 /// What was written.
 #[derive(Debug)]
@@ -101,6 +108,8 @@ fn properties(schema: &Schema) -> Result<WriterProperties, ParquetError> {
     let mut properties = WriterProperties::builder()
         .set_compression(Compression::ZSTD(ZstdLevel::try_new(1)?))
         .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
+        .set_data_page_row_count_limit(PAGE_ROWS)
+        .set_write_batch_size(ENCODE_ROWS)
         .set_statistics_enabled(EnabledStatistics::Chunk);
     for field in schema.fields() {
         let column = ColumnPath::from(field.name().as_str());

@@ -31,7 +31,7 @@ use super::stream;
 use crate::sorted::{ASCENDING, ascending};
 
 /// Batches decoded ahead of the pairing.
-const READ_AHEAD: usize = 2;
+const READ_AHEAD: usize = 1;
 
 /// What is paired, and by what.
 #[derive(Debug, Clone)]
