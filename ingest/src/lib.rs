@@ -4,8 +4,6 @@ pub mod gpu;
 pub mod host;
 pub mod hwmon;
 pub mod import;
-#[cfg(test)]
-mod kept;
 pub mod kernel;
 mod meter;
 pub mod probe;

@@ -131,33 +131,9 @@ fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use arrow_array::RecordBatch;
-    use bl_schemas::Table;
-    use bl_store::clock::{Anchor, monotonic_ns};
-    use bl_store::{Full, Rows};
-
-    #[derive(Default)]
-    struct Kept(Mutex<Vec<(String, RecordBatch)>>);
-
-    impl Sink for Kept {
-        fn append(&self, table: &'static Table, rows: RecordBatch) -> Result<(), Full> {
-            self.0.lock().unwrap().push((table.name.clone(), rows));
-            Ok(())
-        }
-
-        fn anchor(&self) -> Anchor {
-            Anchor { utc_minus_monotonic_ns: 0, err_ns: 0 }
-        }
-    }
-
-    impl Kept {
-        fn reasons(&self) -> Vec<String> {
-            use arrow_array::cast::AsArray;
-            let all = self.0.lock().unwrap();
-            let health = all.iter().filter(|(t, _)| t == "health");
-            health.map(|(_, b)| b["reason"].as_string::<i32>().value(0).to_string()).collect()
-        }
-    }
+    use crate::source::kept::Kept;
+    use bl_store::Rows;
+    use bl_store::clock::monotonic_ns;
 
     /// Fails, panics, delivers and fails in turn.
     struct Moody(u32);
@@ -214,7 +190,7 @@ mod tests {
             assert!(Instant::now() < deadline);
             std::thread::sleep(Duration::from_millis(1));
         }
-        assert_eq!(kept.reasons(), ["down", "down", "up", "down", "down"]);
+        assert_eq!(kept.texts("health", "reason"), ["down", "down", "up", "down", "down"]);
         assert_eq!(statuses[0].state().1, "enough");
         assert_ne!(statuses[1].state().0, SourceState::Ended);
         stop.stop();

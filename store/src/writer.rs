@@ -123,8 +123,12 @@ impl SessionWriter {
             Attempt::Got(lock) => lock,
             Attempt::Held(pid) => return Err(StoreError::Locked { name: id.to_string(), pid }),
         };
+        let mut interrupted = false;
         let manifest = match Manifest::read(&dir.manifest()) {
-            Ok(old) => continued(old, &spec)?,
+            Ok(old) => {
+                interrupted = old.state == State::Recording;
+                continued(old, &spec)?
+            }
             Err(StoreError::Io(e)) if e.kind() == std::io::ErrorKind::NotFound => {
                 fresh(id, spec, anchor)
             }
@@ -132,6 +136,11 @@ impl SessionWriter {
         };
         let origin = Origin { session: manifest.id.to_string(), node: manifest.node.clone() };
         seal_orphans(&dir, &origin)?;
+        let manifest = match interrupted {
+            // Its recorder died before it could say how much there is.
+            true => Manifest { rows: crate::count::count_rows(&dir)?.0, ..manifest },
+            false => manifest,
+        };
         manifest.write(&dir.manifest())?;
         Self::start(dir, manifest, origin, options, lock)
     }

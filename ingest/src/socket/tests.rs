@@ -10,7 +10,7 @@ use bl_store::clock::monotonic_ns;
 use serde_json::json;
 
 use super::*;
-use crate::kept::{ANCHOR, Kept};
+use crate::source::kept::{ANCHOR, Kept};
 use crate::source::{Context, Source, SourceStatus, Stop};
 
 /// A running events socket.

@@ -5,7 +5,9 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use arrow_array::cast::AsArray;
-use arrow_array::types::{Float32Type, Float64Type, Int64Type};
+use arrow_array::types::{
+    Decimal32Type, Float32Type, Float64Type, Int64Type, TimestampNanosecondType,
+};
 use arrow_array::{Array, RecordBatch};
 use bl_schemas::Table;
 use bl_store::clock::Anchor;
@@ -17,26 +19,32 @@ pub(crate) fn fixture(name: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name)
 }
 
-/// Keeps what it is given.
+/// Its anchor.
+pub(crate) const ANCHOR: Anchor = Anchor { utc_minus_monotonic_ns: 1_000, err_ns: 0 };
+
+/// Keeps what it is given, unless it is full.
+#[derive(Default)]
 pub(crate) struct Kept {
-    anchor: Anchor,
-    batches: Mutex<Vec<(String, RecordBatch)>>,
+    pub full: bool,
+    batches: Mutex<Vec<(&'static str, RecordBatch)>>,
 }
 
 impl Sink for Kept {
     fn append(&self, table: &'static Table, rows: RecordBatch) -> Result<(), Full> {
-        self.batches.lock().unwrap().push((table.name.clone(), rows));
+        if self.full && table.name != "health" {
+            return Err(Full);
+        }
+        self.batches.lock().unwrap().push((&table.name, rows));
         Ok(())
     }
 
     fn anchor(&self) -> Anchor {
-        self.anchor
+        ANCHOR
     }
 }
 
 pub(crate) fn kept() -> (Arc<Kept>, Context) {
-    let anchor = Anchor { utc_minus_monotonic_ns: 1_000, err_ns: 0 };
-    let kept = Arc::new(Kept { anchor, batches: Mutex::default() });
+    let kept = Arc::new(Kept::default());
     let status = Arc::new(SourceStatus::new("test".to_owned()));
     let context = Context::new(kept.clone(), Stop::new().unwrap(), status);
     (kept, context)
@@ -45,19 +53,55 @@ pub(crate) fn kept() -> (Arc<Kept>, Context) {
 impl Kept {
     pub(crate) fn of(&self, table: &str) -> Vec<RecordBatch> {
         let batches = self.batches.lock().unwrap();
-        batches.iter().filter(|(name, _)| name == table).map(|(_, b)| b.clone()).collect()
+        batches.iter().filter(|(name, _)| *name == table).map(|(_, b)| b.clone()).collect()
     }
 
-    /// Reasons, counts and details in `health`.
-    pub(crate) fn health(&self) -> Vec<(String, i64, String)> {
-        let rows = |b: RecordBatch| {
-            let (reason, detail) = (strings(&b, "reason"), strings(&b, "detail"));
-            let count = b["count"].as_primitive::<Int64Type>().clone();
-            (0..b.num_rows())
-                .map(move |i| (reason[i].clone(), count.value(i), detail[i].clone()))
-                .collect::<Vec<_>>()
-        };
-        self.of("health").into_iter().flat_map(rows).collect()
+    pub fn each<T>(&self, table: &str, mut row: impl FnMut(&RecordBatch, usize) -> T) -> Vec<T> {
+        let batches = self.batches.lock().unwrap();
+        let of_table = batches.iter().filter(|(name, _)| *name == table);
+        of_table
+            .flat_map(|(_, b)| (0..b.num_rows()).map(|i| row(b, i)).collect::<Vec<_>>())
+            .collect()
+    }
+
+    pub fn texts(&self, table: &str, column: &str) -> Vec<String> {
+        self.each(table, |batch, i| {
+            let column = batch.column_by_name(column).unwrap();
+            if column.is_null(i) { "-".into() } else { column.as_string::<i32>().value(i).into() }
+        })
+    }
+
+    pub fn numbers(&self, table: &str, column: &str) -> Vec<Option<i64>> {
+        self.each(table, |batch, i| {
+            let column = batch.column_by_name(column).unwrap().as_primitive::<Int64Type>();
+            column.is_valid(i).then(|| column.value(i))
+        })
+    }
+
+    pub fn decimals(&self, table: &str, column: &str) -> Vec<Option<i32>> {
+        self.each(table, |batch, i| {
+            let column = batch.column_by_name(column).unwrap().as_primitive::<Decimal32Type>();
+            column.is_valid(i).then(|| column.value(i))
+        })
+    }
+
+    pub fn floats(&self, table: &str, column: &str) -> Vec<Option<f64>> {
+        self.each(table, |batch, i| {
+            let column = batch.column_by_name(column).unwrap().as_primitive::<Float64Type>();
+            column.is_valid(i).then(|| column.value(i))
+        })
+    }
+
+    pub fn stamps(&self, table: &str) -> Vec<i64> {
+        self.each(table, |b, i| b.column(0).as_primitive::<TimestampNanosecondType>().value(i))
+    }
+
+    /// Rows of `health`: reason, count, detail.
+    pub fn health(&self) -> Vec<(String, i64, String)> {
+        let counts = self.numbers("health", "count").into_iter().flatten();
+        let reasons = self.texts("health", "reason").into_iter();
+        let details = self.texts("health", "detail").into_iter();
+        reasons.zip(counts).zip(details).map(|((r, c), d)| (r, c, d)).collect()
     }
 }
 

@@ -11,6 +11,7 @@ use bl_ingest::serial::board::{BoardOptions, VirtualBoard};
 use bl_ingest::serial::protocol::Model;
 use bl_ingest::serial::{BenchlabSource, ConnectOptions, Roots, Roster, Selector};
 use bl_ingest::socket::{EventsSocket, SimulatedStages};
+use bl_ingest::source::Stop;
 
 use super::refuse;
 use crate::config::{Config, GpuProvider};
@@ -23,11 +24,12 @@ const SEED: u64 = 1;
 pub fn start(
     recording: &Recording,
     config: &Config,
+    events: EventsSocket,
     simulate: bool,
     host: bool,
 ) -> anyhow::Result<Option<VirtualBoard>> {
     recording.start(Box::new(ClockSource::new()))?;
-    start_events(recording, config)?;
+    recording.start(Box::new(events))?;
     let board = if simulate { Some(start_simulation(recording, config)?) } else { None };
     if config.benchlab.enabled {
         start_boards(recording, config, simulate)?;
@@ -36,11 +38,6 @@ pub fn start(
         start_host(recording, config)?;
     }
     Ok(board)
-}
-
-fn start_events(recording: &Recording, config: &Config) -> anyhow::Result<()> {
-    let socket = EventsSocket::bind(&config.pipeline.events)?;
-    Ok(recording.start(Box::new(socket))?)
 }
 
 fn start_simulation(recording: &Recording, config: &Config) -> anyhow::Result<VirtualBoard> {
@@ -69,12 +66,9 @@ fn start_boards(recording: &Recording, config: &Config, simulate: bool) -> anyho
         recording.start(Box::new(source))?;
     }
     if !auto.is_empty() {
-        let none = bl_ingest::serial::discover(
-            &Roots::default(),
-            roster.options(),
-            &bl_ingest::source::Stop::new()?,
-        )
-        .is_empty();
+        // Every port is asked once, here; the scanner goes on from there.
+        roster.refresh(&Stop::new()?);
+        let none = roster.unclaimed().is_empty();
         if none && !simulate {
             eprintln!(
                 "no BENCHLAB board is plugged in; one that is plugged in later is recorded too"

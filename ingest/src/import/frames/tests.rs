@@ -3,8 +3,8 @@ use std::path::PathBuf;
 
 use super::*;
 use crate::import::{FollowMangoHud, follow_mangohud};
-use crate::kept::{ANCHOR, Kept};
 use crate::source::Stop;
+use crate::source::kept::{ANCHOR, Kept};
 
 struct Folder(tempfile::TempDir);
 

@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::kept::{ANCHOR, Kept};
+use crate::source::kept::{ANCHOR, Kept};
 
 /// Imports files of these contents.
 fn import(texts: &[&str]) -> (Kept, ImportReport) {
