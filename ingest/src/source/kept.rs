@@ -26,7 +26,7 @@ pub(crate) const ANCHOR: Anchor = Anchor { utc_minus_monotonic_ns: 1_000, err_ns
 #[derive(Default)]
 pub(crate) struct Kept {
     pub full: bool,
-    batches: Mutex<Vec<(&'static str, RecordBatch)>>,
+    pub batches: Mutex<Vec<(&'static str, RecordBatch)>>,
 }
 
 impl Sink for Kept {
