@@ -99,6 +99,13 @@ enum Place {
     Event(usize),
 }
 
+/// What identifies the frames of a batch of events.
+struct EventKeys {
+    id: ScalarBuffer<i64>,
+    nulls: Option<NullBuffer>,
+    group: Option<Vec<u32>>,
+}
+
 /// What became of the events, as metrics of the operator.
 struct Counters {
     paired: Count,
@@ -145,9 +152,6 @@ struct Pairing {
     is_done: bool,
 }
 
-/// Id, its nulls, and the group of each event.
-type Keys = (ScalarBuffer<i64>, Option<NullBuffer>, Option<Vec<u32>>);
-
 impl Pairing {
     async fn next(&mut self) -> Result<Option<RecordBatch>> {
         while !self.is_done {
@@ -184,9 +188,13 @@ impl Pairing {
         }
         let stage = self.on.stage.evaluate(batch)?.into_array(batch.num_rows())?;
         let sides = sides(&stage, &self.on.what.stage_a, &self.on.what.stage_b)?;
-        let (id, id_nulls, group) = self.keys(batch)?;
-        let events =
-            Events { ts_ns: &ts_ns, id: &id, id_nulls: id_nulls.as_ref(), group: group.as_deref() };
+        let keys = self.keys(batch)?;
+        let events = Events {
+            ts_ns: &ts_ns,
+            id: &keys.id,
+            id_nulls: keys.nulls.as_ref(),
+            group: keys.group.as_deref(),
+        };
         let first = self.rows;
         self.pairer.push_columns(&events, |row| sides[row], |row| first + row as u64);
         self.rows += batch.num_rows() as u64;
@@ -198,8 +206,7 @@ impl Pairing {
         Ok(())
     }
 
-    /// The keys of a batch's events.
-    fn keys(&mut self, batch: &RecordBatch) -> Result<Keys> {
+    fn keys(&mut self, batch: &RecordBatch) -> Result<EventKeys> {
         let mut columns = Vec::with_capacity(self.on.keys.len());
         for key in &self.on.keys {
             columns.push(id(&key.evaluate(batch)?.into_array(batch.num_rows())?)?);
@@ -210,7 +217,7 @@ impl Pairing {
         };
         if columns.len() == 1 && groups.is_none() {
             let (id, nulls) = columns.remove(0);
-            return Ok((id, nulls, None));
+            return Ok(EventKeys { id, nulls, group: None });
         }
         // Numbers of different kinds are different keys, so the kind goes into the group.
         let kinds = columns.len() as u32;
@@ -227,7 +234,8 @@ impl Pairing {
             let number = groups.as_ref().map_or(0, |groups| groups[row].wrapping_sub(NO_KEY));
             group.push(number.wrapping_mul(kinds).wrapping_add(kind.unwrap_or(0) as u32));
         }
-        Ok((id.into(), Some(NullBuffer::from(is_set)), Some(group)))
+        let nulls = Some(NullBuffer::from(is_set));
+        Ok(EventKeys { id: id.into(), nulls, group: Some(group) })
     }
 
     /// The rows that are ready, as a batch.
