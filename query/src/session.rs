@@ -17,6 +17,7 @@ use datafusion::sql::parser::{DFParserBuilder, Statement};
 use crate::asof::{AsOfPlanner, AsOfRelation, rewrite};
 use crate::error::QueryError;
 use crate::file::FileTable;
+use crate::jobs::power_lag;
 use crate::latency::LatencyOptions;
 use crate::tables::{SessionFilter, StoreTables};
 use bl_store::Store;
@@ -74,7 +75,9 @@ impl Query {
             .with_relation_planners(vec![Arc::new(AsOfRelation)])
             .with_query_planner(Arc::new(Planner))
             .build();
-        Ok(Query { context: SessionContext::new_with_state(state) })
+        let context = SessionContext::new_with_state(state);
+        context.register_udaf(power_lag());
+        Ok(Query { context })
     }
 
     /// The DataFusion session, to register tables and functions with.
