@@ -36,7 +36,7 @@ fn unknown(what: &str, name: &str, known: &[&str], otherwise: &str) -> String {
 }
 
 /// The known name most like `name`, if it is like it at all.
-fn nearest<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
+pub(crate) fn nearest<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
     let name = name.to_lowercase();
     known
         .iter()

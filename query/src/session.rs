@@ -19,6 +19,7 @@ use crate::energy::EnergyPlanner;
 use crate::error::QueryError;
 use crate::file::FileTable;
 use crate::functions::{NameRelations, TableFunctions, aggregates};
+use crate::jobs::power_lag;
 use crate::latency::LatencyOptions;
 use crate::pair::PairPlanner;
 use crate::statement::visit;
@@ -80,6 +81,7 @@ impl Query {
             .build();
         let context = SessionContext::new_with_state(state);
         aggregates().into_iter().for_each(|aggregate| context.register_udaf(aggregate));
+        context.register_udaf(power_lag());
         Ok(Query { context })
     }
 

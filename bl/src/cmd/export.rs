@@ -63,6 +63,8 @@ pub fn run(args: Args, sources: &Sources<'_>) -> anyhow::Result<()> {
         format: Some(format),
         table: Vec::new(),
         pairs: Default::default(),
+        job: None,
+        param: Vec::new(),
     };
     query::answer(&args, &config)
 }

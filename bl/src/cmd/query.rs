@@ -1,5 +1,6 @@
 //! `bl query`: ask in SQL.
 
+mod job;
 mod prompt;
 
 use std::io::{IsTerminal, Write};
@@ -28,6 +29,12 @@ pub struct Args {
     /// Only this session, or 'latest'; may be repeated (default: all).
     #[arg(long, value_name = "NAME")]
     pub(super) session: Vec<String>,
+    /// Ask a job of bl by its name; without a name, list them with their parameters.
+    #[arg(long, value_name = "NAME", num_args = 0..=1, default_missing_value = "", conflicts_with_all = ["sql", "file"])]
+    pub(super) job: Option<String>,
+    /// A parameter of the job; may be repeated.
+    #[arg(long, value_name = "NAME=VALUE", requires = "job")]
+    pub(super) param: Vec<String>,
     #[command(flatten)]
     pub(super) pairs: PairArgs,
     /// A Parquet or CSV file as a further table; may be repeated.
@@ -95,6 +102,9 @@ async fn ask(args: &Args, config: &Config) -> anyhow::Result<()> {
     for table in &args.table {
         let table: FileTable = table.parse().map_err(|e| usage(format!("--table {table}: {e}")))?;
         query.register_file(&table).await?;
+    }
+    if let Some(name) = &args.job {
+        return job::run(args, config, &query, name).await;
     }
     let sql = match (&args.sql, &args.file) {
         (Some(sql), _) => sql.clone(),

@@ -1,0 +1,190 @@
+//! Each job over the small session, against its golden result beside it in `sql/` (written anew with
+//! `BL_UPDATE=1`), and the main numbers against what plain arithmetic says.
+
+mod recording;
+
+use std::collections::BTreeMap;
+
+use bl_query::jobs::{FlowStep, JOBS, Job};
+use bl_query::latency::{LatencyOptions, Method};
+use bl_query::output::{TextFormat, TextWriter};
+use bl_query::tables::SessionFilter;
+use bl_query::{Query, Settings};
+use bl_store::Store;
+use recording::{FRAMES, MS, is_dropped, latency_ms, power_w};
+
+fn run(store: &Store, job: &str, values: &[(&str, &str)]) -> String {
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    runtime.block_on(async {
+        let query = Query::new(&Settings::default()).unwrap();
+        let pairs = vec![("ingress".into(), "encoded".into())];
+        let latency = LatencyOptions { pairs, method: Method::default() };
+        query.register_store_with(store.clone(), SessionFilter::All, latency).unwrap();
+        let step = |step: &str, latency_target_ms| FlowStep { step: step.into(), latency_target_ms };
+        let flow = [step("capture", Some(18.9)), step("encode", Some(17.0)), step("show", None)];
+        query.register_flow(&flow).unwrap();
+        let values: BTreeMap<String, String> =
+            values.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect();
+        let answer = query.job(Job::named(job).unwrap(), &values).await.unwrap();
+        let mut text = Vec::new();
+        let mut writer = TextWriter::new(TextFormat::Csv, &mut text, &answer.schema()).unwrap();
+        let mut batches = answer.stream().await.unwrap();
+        while let Some(batch) = batches.next().await {
+            writer.write(batch.unwrap()).unwrap();
+        }
+        writer.finish().unwrap();
+        String::from_utf8(text).unwrap()
+    })
+}
+
+/// The rows of a CSV by the names of their columns; none of the values has a comma.
+fn rows(csv: &str) -> Vec<BTreeMap<String, String>> {
+    let mut lines = csv.lines().map(|line| line.split(',').map(String::from).collect::<Vec<_>>());
+    let names = lines.next().unwrap();
+    lines.map(|values| names.iter().cloned().zip(values).collect()).collect()
+}
+
+fn number(row: &BTreeMap<String, String>, name: &str) -> f64 {
+    row[name].parse().unwrap_or_else(|_| panic!("{name} of {row:?}"))
+}
+
+fn assert_near(found: f64, expected: f64) {
+    let near = (found - expected).abs() <= 1e-6 * expected.abs().max(1.0);
+    assert!(near, "found {found}, expected {expected}");
+}
+
+/// Equal but for what rounding in another order of sums does.
+fn same(found: &str, golden: &str) -> bool {
+    let fields = |text: &str| text.split([',', '\n']).map(String::from).collect::<Vec<_>>();
+    let (found, golden) = (fields(found), fields(golden));
+    found.len() == golden.len()
+        && found.iter().zip(&golden).all(|(found, golden)| {
+            match (found.parse::<f64>(), golden.parse::<f64>()) {
+                (Ok(found), Ok(golden)) => (found - golden).abs() <= 1e-9 * golden.abs().max(1.0),
+                _ => found == golden,
+            }
+        })
+}
+
+#[test]
+fn every_job_has_its_golden_result() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::new(dir.path());
+    recording::record(&store, "known");
+    for job in JOBS {
+        let mut found = run(&store, job.name, &[]);
+        if job.name == "latency" {
+            // A line a frame: the drops, the gap and the ends are at these.
+            let lines: Vec<&str> = found.lines().collect();
+            let near = [0..6, 399..408, 598..602, 674..678, 996..1001];
+            found = near.into_iter().flat_map(|range| &lines[range]).map(|l| format!("{l}\n")).collect();
+        }
+        assert!(!found.contains("NaN") && !found.contains("inf"), "{}: {found}", job.name);
+        let path = format!("{}/../sql/{}.expected.csv", env!("CARGO_MANIFEST_DIR"), job.name);
+        if std::env::var_os("BL_UPDATE").is_some() {
+            std::fs::write(&path, &found).unwrap();
+        }
+        let golden = std::fs::read_to_string(&path).unwrap_or_default();
+        assert!(same(&found, &golden), "{}: BL_UPDATE=1 writes it anew\n{found}", job.name);
+    }
+}
+
+#[test]
+fn the_numbers_are_those_of_plain_arithmetic() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::new(dir.path());
+    recording::record(&store, "known");
+    let mut sorted: Vec<f64> =
+        (0..FRAMES).filter(|f| !is_dropped(*f)).map(|f| latency_ms(f) as f64).collect();
+    sorted.sort_by(f64::total_cmp);
+    let percentile = |p: f64| {
+        let rank = p * (sorted.len() - 1) as f64;
+        let (low, high) = (sorted[rank.floor() as usize], sorted[rank.ceil() as usize]);
+        low + (high - low) * rank.fract()
+    };
+    let stats = rows(&run(&store, "stats", &[]));
+    assert_eq!(stats.len(), 1);
+    assert_near(number(&stats[0], "frames"), FRAMES as f64);
+    assert_near(number(&stats[0], "dropped"), 11.0);
+    assert_near(number(&stats[0], "mean_ms"), sorted.iter().sum::<f64>() / sorted.len() as f64);
+    for (name, p) in [("p50_ms", 0.5), ("p95_ms", 0.95), ("p99_ms", 0.99), ("p999_ms", 0.999)] {
+        assert_near(number(&stats[0], name), percentile(p));
+    }
+    let worst: Vec<f64> = sorted.iter().copied().filter(|ms| *ms >= percentile(0.99)).collect();
+    assert_near(number(&stats[0], "low_1_pct_ms"), worst.iter().sum::<f64>() / worst.len() as f64);
+
+    // Power is a line from -0.1 s to 19.98 s, without 12.0 to 13.5 s.
+    let power = rows(&run(&store, "power", &[]));
+    let sys = power.iter().find(|row| row["rail"] == "sys").unwrap();
+    let integral = |from: i64, to: i64| {
+        (power_w(from * MS) + power_w(to * MS)) / 2.0 * (to - from) as f64 / 1e3
+    };
+    let energy_j = integral(-100, 12_000) + integral(13_500, 19_980);
+    assert_near(number(sys, "energy_j"), energy_j);
+    assert_near(number(sys, "known_s"), 12.1 + 6.48);
+    assert_near(number(sys, "mean_w"), energy_j / 18.58);
+    assert_near(number(sys, "peak_w"), power_w(19_980 * MS));
+    assert!(power.iter().all(|row| row["rail"] != "hwpr1"));
+
+    let known_j: Vec<f64> = (0..FRAMES)
+        .filter(|f| !is_dropped(*f))
+        .map(|f| (f * 20, f * 20 + latency_ms(f)))
+        .filter(|(from, to)| (*to <= 12_000 || *from >= 13_500) && *to <= 19_980)
+        .map(|(from, to)| integral(from, to))
+        .collect();
+    let efficiency = rows(&run(&store, "efficiency", &[]));
+    assert_near(number(&efficiency[0], "frames"), known_j.len() as f64);
+    let total_j: f64 = known_j.iter().sum();
+    assert_near(number(&efficiency[0], "j_per_frame"), total_j / known_j.len() as f64);
+    assert_near(number(&efficiency[0], "frames_per_j"), known_j.len() as f64 / total_j);
+    let best = efficiency.iter().find(|row| row["frames_of"] == "most efficient").unwrap();
+    assert_near(number(best, "frames"), (known_j.len() as f64 * 0.05).ceil());
+
+    let lag = rows(&run(&store, "lag", &[]));
+    let cpu = lag.iter().find(|row| row["of"] == "cpu").unwrap();
+    assert!((number(cpu, "lag_ms") - 120.0).abs() <= 5.0, "{cpu:?}");
+    let gpu = lag.iter().find(|row| row["of"] == "gpu").unwrap();
+    assert_eq!(gpu["lag_ms"], "", "a flat series has no lag");
+
+    let flow = rows(&run(&store, "flow", &[]));
+    let told: Vec<_> = flow.iter().map(|row| (row["step"].as_str(), row["met"].as_str())).collect();
+    let expected =
+        [("capture", "false"), ("encode", "false"), ("capture", "false"), ("open", ""), ("show", "")];
+    assert_eq!(told, expected);
+    assert_near(number(&flow[0], "energy_j"), integral(1_000, 5_000));
+    assert_near(number(&flow[1], "frames"), 200.0);
+    assert_near(number(&flow[1], "dropped"), 5.0);
+    assert_eq!(flow[2]["energy_j"], "", "the power gap lies in it");
+    let median = rows(&run(&store, "flow", &[("percentile", "0.5")]));
+    assert_eq!(median[0]["met"], "true");
+
+    let gaps = rows(&run(&store, "gaps", &[]));
+    let gap = gaps.iter().find(|row| row["of"] == "power").unwrap();
+    assert_near(number(gap, "gap_ms"), 1500.0);
+    let health = gaps.iter().find(|row| row["name"] == "benchlab.usb timeout").unwrap();
+    assert_near(number(health, "count"), 75.0);
+}
+
+#[test]
+fn wrong_parameters_are_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::new(dir.path());
+    recording::record(&store, "known");
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    runtime.block_on(async {
+        let query = Query::new(&Settings::default()).unwrap();
+        query.register_store(store, SessionFilter::All).unwrap();
+        let ask = async |name: &str, value: &str| {
+            let values = BTreeMap::from([(name.to_string(), value.to_string())]);
+            query.job(Job::named("gaps").unwrap(), &values).await.err().unwrap().to_string()
+        };
+        assert!(ask("gap", "1").await.contains("did you mean 'gap_ms'"));
+        assert!(ask("gap_ms", "long").await.contains("must be a number"));
+    });
+    // Text is a value whatever it holds.
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::new(dir.path());
+    recording::record(&store, "known");
+    let csv = run(&store, "stats", &[("session", "x' OR '1'='1")]);
+    assert_eq!(csv.lines().count(), 1, "{csv}");
+}

@@ -1,0 +1,75 @@
+-- The steps of a flow: each from its mark of kind begin to the next of kind end (or begin) of that name, with the
+-- latency of its frames, the energy of the system, and whether its target was met.
+--
+-- Targets are rows of table flow_steps (step, latency_target_ms, place), made from [flows] of the configuration; a
+-- step is met when the $percentile of its frames' latencies is at most its target, null where either is unknown. A
+-- step of the flow that no mark began is there with nulls. energy_j is null where the power samples of the step have
+-- a gap longer than $gap_ms, or do not cover it.
+--
+-- $stage_a    text    Stage where frames begin (default: ingress)
+-- $stage_b    text    Stage where they end (default: encoded)
+-- $session    text    Session; every one that is asked about if null (default: null)
+-- $percentile number  Share of frames that have to keep the target (default: 0.95)
+-- $gap_ms     number  Longest time between two power samples that is no gap (default: 1000)
+WITH wanted_marks AS (
+  SELECT session, ts, name, kind,
+         lead(ts) OVER in_time AS next_ts, lead(kind) OVER in_time AS next_kind
+  FROM marks
+  WHERE kind IN ('begin', 'end') AND ($session IS NULL OR session = $session)
+  WINDOW in_time AS (PARTITION BY session, name ORDER BY ts)
+),
+begun AS (
+  SELECT session, name AS step, ts AS begin_ts, next_ts AS end_ts,
+         row_number() OVER (PARTITION BY session ORDER BY ts, name) AS run
+  FROM wanted_marks WHERE kind = 'begin'
+),
+framed AS (
+  SELECT b.session, b.run, count(f.ts) AS frames,
+         count(*) FILTER (WHERE f.dropped) AS dropped,
+         avg(f.latency_ms) AS mean_ms, max(f.latency_ms) AS max_ms,
+         percentile_cont(0.5) WITHIN GROUP (ORDER BY f.latency_ms) AS p50_ms,
+         percentile_cont($percentile) WITHIN GROUP (ORDER BY f.latency_ms) AS kept_ms,
+         avg(f.energy_j) AS j_per_frame
+  FROM begun b JOIN latency f
+    ON f.session = b.session AND f.ts >= b.begin_ts AND f.ts < b.end_ts
+   AND f.stage_a = $stage_a AND f.stage_b = $stage_b
+  GROUP BY b.session, b.run
+),
+board AS (
+  SELECT session, first_value(device_uid ORDER BY ts, device_uid) AS device_uid
+  FROM benchlab WHERE $session IS NULL OR session = $session GROUP BY session
+),
+samples AS (
+  SELECT p.session, CAST(p.ts AS BIGINT) AS ts, p.sys_w,
+         lag(CAST(p.ts AS BIGINT)) OVER in_time AS last_ts, lag(p.sys_w) OVER in_time AS last_w
+  FROM benchlab p JOIN board
+    ON p.session = board.session AND p.device_uid IS NOT DISTINCT FROM board.device_uid
+  WHERE p.sys_w IS NOT NULL
+  WINDOW in_time AS (PARTITION BY p.session ORDER BY p.ts)
+),
+parts AS (
+  SELECT b.session, b.run, (s.ts - s.last_ts) / 1e6 AS gap_ms,
+         greatest(s.last_ts, CAST(b.begin_ts AS BIGINT)) AS from_ts,
+         least(s.ts, CAST(b.end_ts AS BIGINT)) AS to_ts,
+         CAST(b.end_ts AS BIGINT) - CAST(b.begin_ts AS BIGINT) AS step_ns,
+         s.last_w, (s.sys_w - s.last_w) / nullif(s.ts - s.last_ts, 0) AS w_per_ns, s.last_ts
+  FROM begun b JOIN samples s
+    ON s.session = b.session AND s.ts > CAST(b.begin_ts AS BIGINT) AND s.last_ts < CAST(b.end_ts AS BIGINT)
+),
+powered AS (
+  SELECT session, run,
+         CASE WHEN max(gap_ms) <= CAST($gap_ms AS DOUBLE) AND sum(to_ts - from_ts) = min(step_ns)
+           THEN sum((last_w + w_per_ns * ((from_ts - last_ts) + (to_ts - last_ts)) / 2.0)
+                    * (to_ts - from_ts) / 1e9)
+         END AS energy_j
+  FROM parts GROUP BY session, run
+)
+SELECT b.session, coalesce(b.step, t.step) AS step, t.latency_target_ms, b.begin_ts, b.end_ts,
+       (CAST(b.end_ts AS BIGINT) - CAST(b.begin_ts AS BIGINT)) / 1e6 AS step_ms,
+       f.frames, f.dropped, f.mean_ms, f.p50_ms, f.kept_ms, f.max_ms, f.j_per_frame, p.energy_j,
+       f.kept_ms <= t.latency_target_ms AS met
+FROM begun b
+FULL JOIN flow_steps t ON b.step = t.step
+LEFT JOIN framed f ON f.session = b.session AND f.run = b.run
+LEFT JOIN powered p ON p.session = b.session AND p.run = b.run
+ORDER BY b.session NULLS LAST, b.run NULLS LAST, t.place;
