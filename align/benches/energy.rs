@@ -35,7 +35,8 @@ fn frames() -> (Int64Array, Int64Array) {
 
 fn build(power: &(Vec<i64>, Float32Array), options: EnergyOptions) -> EnergyIndex {
     let mut index = EnergyIndex::new(options);
-    index.extend(&power.0, &power.1).unwrap();
+    let appended = index.extend(&power.0, &power.1);
+    assert_eq!(appended, Ok(()));
     index
 }
 

@@ -7,6 +7,7 @@
 
 use arrow_array::types::ArrowPrimitiveType;
 use arrow_array::{Array, Float64Array, PrimitiveArray};
+use arrow_buffer::NullBufferBuilder;
 
 #[cfg(test)]
 mod tests;
@@ -68,31 +69,33 @@ pub enum EnergyError {
     },
 }
 
-/// A power series in order of time, with its integral. At equal times the last sample counts.
+/// A sample, and what lies before it.
+#[derive(Clone, Copy, Debug)]
+struct Sample {
+    ts_ns: i64,
+    watts: f64,
+    /// Joules from the first sample.
+    joules: f64,
+    /// How many gaps there are.
+    gaps: u32,
+}
+
+/// A power series in order of time, with its integral. At equal times the last sample counts. Takes
+/// 32 bytes a sample.
 #[derive(Clone, Debug)]
 pub struct EnergyIndex {
     options: EnergyOptions,
-    ts_ns: Vec<i64>,
-    watts: Vec<f64>,
-    /// Joules from the first sample to each.
-    joules: Vec<f64>,
-    /// How many gaps lie before each sample.
-    gaps: Vec<u32>,
-    /// What rounding took from the last of `joules` (Kahan summation).
+    samples: Vec<Sample>,
+    /// Mean density of the samples, more or less: a hint to the search.
+    samples_per_ns: f64,
+    /// What rounding took from the last sample's joules (Kahan summation).
     lost_j: f64,
 }
 
 impl EnergyIndex {
     /// An index without samples.
     pub fn new(options: EnergyOptions) -> Self {
-        Self {
-            options,
-            ts_ns: Vec::new(),
-            watts: Vec::new(),
-            joules: Vec::new(),
-            gaps: Vec::new(),
-            lost_j: 0.0,
-        }
+        Self { options, samples: Vec::new(), samples_per_ns: 0.0, lost_j: 0.0 }
     }
 
     /// Appends samples in watts; nulls are passed over.
@@ -108,10 +111,7 @@ impl EnergyIndex {
         if times != samples {
             return Err(EnergyError::Length { times, samples });
         }
-        self.ts_ns.reserve(times);
-        self.watts.reserve(times);
-        self.joules.reserve(times);
-        self.gaps.reserve(times);
+        self.samples.reserve(times);
         match watts.nulls() {
             None => ts_ns.iter().zip(watts.values()).try_for_each(|(&ts, &w)| self.push(ts, w)),
             Some(nulls) => {
@@ -129,47 +129,45 @@ impl EnergyIndex {
         if !watts.is_finite() {
             return Ok(());
         }
-        let (joules, gaps) = match self.ts_ns.last() {
-            None => (0.0, 0),
-            Some(&last_ns) if ts_ns < last_ns => {
-                return Err(EnergyError::OutOfOrder { ts_ns, last_ns });
+        let sample = match self.samples.last() {
+            None => Sample { ts_ns, watts, joules: 0.0, gaps: 0 },
+            Some(last) if ts_ns < last.ts_ns => {
+                return Err(EnergyError::OutOfOrder { ts_ns, last_ns: last.ts_ns });
             }
-            Some(_) => self.up_to(ts_ns, watts),
+            Some(&last) => self.after(last, ts_ns, watts),
         };
-        self.ts_ns.push(ts_ns);
-        self.watts.push(watts);
-        self.joules.push(joules);
-        self.gaps.push(gaps);
+        self.samples.push(sample);
+        if self.samples.len().is_power_of_two() {
+            let span_ns = ts_ns.saturating_sub(self.samples[0].ts_ns).max(1);
+            self.samples_per_ns = self.samples.len() as f64 / span_ns as f64;
+        }
         Ok(())
     }
 
     /// Forgets samples that no instant from `ts_ns` on needs, when that frees half of the memory.
     pub fn trim_before(&mut self, ts_ns: i64) {
-        let before = self.ts_ns.partition_point(|&sample| sample <= ts_ns).saturating_sub(1);
-        if before == 0 || before < self.ts_ns.len() / 2 {
+        let before = self.samples.partition_point(|sample| sample.ts_ns <= ts_ns).saturating_sub(1);
+        if before == 0 || before < self.samples.len() / 2 {
             return;
         }
-        let forgotten_j = self.joules[before];
-        self.ts_ns.drain(..before);
-        self.watts.drain(..before);
-        self.gaps.drain(..before);
-        self.joules.drain(..before);
-        self.joules.iter_mut().for_each(|joules| *joules -= forgotten_j);
+        let forgotten_j = self.samples[before].joules;
+        self.samples.drain(..before);
+        self.samples.iter_mut().for_each(|sample| sample.joules -= forgotten_j);
     }
 
     /// How many samples are in.
     pub fn len(&self) -> usize {
-        self.ts_ns.len()
+        self.samples.len()
     }
 
     /// Whether no sample is in.
     pub fn is_empty(&self) -> bool {
-        self.ts_ns.is_empty()
+        self.samples.is_empty()
     }
 
     /// Time of the last sample. What is asked about later instants can change with further samples.
     pub fn last_ts_ns(&self) -> Option<i64> {
-        self.ts_ns.last().copied()
+        self.samples.last().map(|sample| sample.ts_ns)
     }
 
     /// Watts at an instant; `None` where power is unknown.
@@ -193,7 +191,7 @@ impl EnergyIndex {
             near = self.locate(ts_ns?, near)?;
             self.power_at(ts_ns?, near)
         };
-        ts_ns.iter().map(power).collect()
+        nullable(ts_ns.iter().map(power))
     }
 
     /// [`Self::energy_j`] for every row; null where an instant is. Fastest in order of `from_ns`.
@@ -214,22 +212,21 @@ impl EnergyIndex {
         }
         let mut near = 0;
         let rows = from_ns.iter().zip(to_ns.iter());
-        Ok(rows.map(|(from, to)| self.energy_between(from?, to?, &mut near)).collect())
+        Ok(nullable(rows.map(|(from, to)| self.energy_between(from?, to?, &mut near))))
     }
 
-    /// Joules and gaps up to a sample that follows the last.
-    fn up_to(&mut self, ts_ns: i64, watts: f64) -> (f64, u32) {
-        let last = self.ts_ns.len() - 1;
-        let step_ns = ts_ns.saturating_sub(self.ts_ns[last]);
+    /// The sample that follows the last one.
+    fn after(&mut self, last: Sample, ts_ns: i64, watts: f64) -> Sample {
+        let step_ns = ts_ns.saturating_sub(last.ts_ns);
         let mean_w = match self.options.method {
-            Method::Trapezoid => 0.5 * (self.watts[last] + watts),
-            Method::Hold => self.watts[last],
+            Method::Trapezoid => 0.5 * (last.watts + watts),
+            Method::Hold => last.watts,
         };
         let added_j = mean_w * (step_ns as f64 * SECONDS_PER_NS) - self.lost_j;
-        let joules = self.joules[last] + added_j;
-        self.lost_j = (joules - self.joules[last]) - added_j;
+        let joules = last.joules + added_j;
+        self.lost_j = (joules - last.joules) - added_j;
         let gap = u32::from(step_ns > self.options.tolerance_ns);
-        (joules, self.gaps[last].wrapping_add(gap))
+        Sample { ts_ns, watts, joules, gaps: last.gaps.wrapping_add(gap) }
     }
 
     #[inline]
@@ -240,11 +237,12 @@ impl EnergyIndex {
             return None;
         }
         let to = self.locate(to_ns, from)?;
-        if self.options.gaps == Gaps::Null && self.gaps[from] != self.gaps[to] {
+        let (first, last) = (self.samples[from], self.samples[to]);
+        if self.options.gaps == Gaps::Null && first.gaps != last.gaps {
             return None;
         }
         // The two long sums first: their difference is small, as are the two parts.
-        let whole_j = self.joules[to] - self.joules[from];
+        let whole_j = last.joules - first.joules;
         Some(whole_j + (self.part_j(to_ns, to)? - self.part_j(from_ns, from)?))
     }
 
@@ -252,25 +250,28 @@ impl EnergyIndex {
     #[inline]
     fn part_j(&self, ts_ns: i64, at: usize) -> Option<f64> {
         let power_w = self.power_at(ts_ns, at)?;
+        let sample = self.samples[at];
         let mean_w = match self.options.method {
-            Method::Trapezoid => 0.5 * (self.watts[at] + power_w),
+            Method::Trapezoid => 0.5 * (sample.watts + power_w),
             Method::Hold => power_w,
         };
-        Some(mean_w * ((ts_ns - self.ts_ns[at]) as f64 * SECONDS_PER_NS))
+        Some(mean_w * (ts_ns.saturating_sub(sample.ts_ns) as f64 * SECONDS_PER_NS))
     }
 
     /// Watts at an instant between sample `at` and the next.
     #[inline]
     fn power_at(&self, ts_ns: i64, at: usize) -> Option<f64> {
-        let age_ns = ts_ns.saturating_sub(self.ts_ns[at]);
-        let watts = self.watts[at];
+        let sample = self.samples[at];
+        let age_ns = ts_ns.saturating_sub(sample.ts_ns);
         match self.options.method {
-            Method::Hold => (age_ns <= self.options.tolerance_ns).then_some(watts),
-            Method::Trapezoid if age_ns == 0 => Some(watts),
+            Method::Hold => (age_ns <= self.options.tolerance_ns).then_some(sample.watts),
+            Method::Trapezoid if age_ns == 0 => Some(sample.watts),
             Method::Trapezoid => {
-                let step_ns = self.ts_ns.get(at + 1)?.saturating_sub(self.ts_ns[at]);
-                let slope = (self.watts[at + 1] - watts) / step_ns as f64;
-                (step_ns <= self.options.tolerance_ns).then_some(watts + slope * age_ns as f64)
+                let next = self.samples.get(at + 1)?;
+                let step_ns = next.ts_ns.saturating_sub(sample.ts_ns);
+                let slope = (next.watts - sample.watts) / step_ns as f64;
+                let watts = sample.watts + slope * age_ns as f64;
+                (step_ns <= self.options.tolerance_ns).then_some(watts)
             }
         }
     }
@@ -280,33 +281,41 @@ impl EnergyIndex {
     /// regular samples, logarithmic for any others.
     #[inline]
     fn locate(&self, ts_ns: i64, near: usize) -> Option<usize> {
-        let (first_ns, last_ns) = (*self.ts_ns.first()?, *self.ts_ns.last()?);
-        if ts_ns < first_ns {
+        let last = self.samples.len().checked_sub(1)?;
+        if ts_ns < self.samples[0].ts_ns {
             return None;
         }
-        let end = self.ts_ns.len();
-        let samples_per_ns = (end - 1) as f64 / (last_ns as f64 - first_ns as f64);
-        let steps = ts_ns.saturating_sub(self.ts_ns[near]) as f64 * samples_per_ns;
-        let guess = (near as isize).saturating_add(steps as isize).clamp(0, end as isize - 1);
-        Some(gallop(&self.ts_ns, ts_ns, guess as usize))
+        let steps = ts_ns.saturating_sub(self.samples[near].ts_ns) as f64 * self.samples_per_ns;
+        let guess = (near as isize).saturating_add(steps as isize).clamp(0, last as isize);
+        Some(gallop(&self.samples, ts_ns, guess as usize))
     }
 }
 
-/// The last of `sorted` that is at most `value`, searched from `start` in steps that double.
-/// The first of `sorted` is at most `value`.
-fn gallop(sorted: &[i64], value: i64, start: usize) -> usize {
+/// The last sample at or before an instant, searched from `start` in steps that double. The first
+/// sample is one.
+fn gallop(samples: &[Sample], ts_ns: i64, start: usize) -> usize {
     let mut step = 1;
     let (mut low, mut high) = (start, start);
-    if sorted[start] <= value {
+    if samples[start].ts_ns <= ts_ns {
         high += 1;
-        while high < sorted.len() && sorted[high] <= value {
+        while high < samples.len() && samples[high].ts_ns <= ts_ns {
             (low, high, step) = (high, high + step, step * 2);
         }
     } else {
-        while sorted[low] > value {
+        while samples[low].ts_ns > ts_ns {
             (low, high, step) = (low.saturating_sub(step), low, step * 2);
         }
     }
-    let high = high.min(sorted.len());
-    low + sorted[low + 1..high].partition_point(|&sample| sample <= value)
+    let between = &samples[low + 1..high.min(samples.len())];
+    low + between.partition_point(|sample| sample.ts_ns <= ts_ns)
+}
+
+fn nullable(values: impl ExactSizeIterator<Item = Option<f64>>) -> Float64Array {
+    let mut nulls = NullBufferBuilder::new(values.len());
+    let value = |value: Option<f64>| {
+        nulls.append(value.is_some());
+        value.unwrap_or_default()
+    };
+    let values: Vec<f64> = values.map(value).collect();
+    Float64Array::new(values.into(), nulls.finish())
 }

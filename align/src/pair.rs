@@ -16,6 +16,7 @@ mod keyless;
 mod queue;
 mod reorder;
 mod rows;
+mod split;
 mod stages;
 
 #[cfg(test)]
@@ -27,13 +28,11 @@ pub use keyless::KeylessPairer;
 use queue::Queue;
 use reorder::Reorder;
 pub use rows::{Pair, PairArrays, Pairs};
+use split::{CHUNK, Split};
 pub use stages::{StageError, StagePair, StagePairs};
 
 /// The window where none is configured: 2 s.
 pub const DEFAULT_WINDOW_NS: i64 = 2_000_000_000;
-
-/// Rows that are paired at a time when they come as columns: small enough for the first cache.
-const CHUNK: usize = 1024;
 
 /// What identifies a frame.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -143,6 +142,7 @@ pub struct Events<'a> {
 }
 
 impl Events<'_> {
+    #[inline]
     fn key(&self, row: usize) -> Key {
         Key { group: self.group.map_or(0, |group| group[row]), id: self.id[row] }
     }
@@ -357,60 +357,4 @@ impl<P: Copy + Default> Pairer<P> {
 #[inline]
 fn latency(a_ns: i64, b_ns: i64, window_ns: i64) -> Option<i64> {
     b_ns.checked_sub(a_ns).filter(|latency_ns| (0..=window_ns).contains(latency_ns))
-}
-
-/// The rows of a chunk, told apart by their side.
-struct Split {
-    first: usize,
-    sides: [Option<Side>; CHUNK],
-    a: [u32; CHUNK],
-    b: [u32; CHUNK],
-    len_a: usize,
-    len_b: usize,
-}
-
-impl Default for Split {
-    fn default() -> Self {
-        let rows = [0; CHUNK];
-        Self { first: 0, sides: [None; CHUNK], a: rows, b: rows, len_a: 0, len_b: 0 }
-    }
-}
-
-impl Split {
-    /// Takes the rows of `chunk`, at most [`CHUNK`], and returns how many had no key.
-    fn fill(
-        &mut self,
-        chunk: std::ops::Range<usize>,
-        nulls: Option<&NullBuffer>,
-        side: &impl Fn(usize) -> Option<Side>,
-    ) -> u64 {
-        (self.first, self.len_a, self.len_b) = (chunk.start, 0, 0);
-        let mut unkeyed = 0;
-        for row in chunk {
-            let mut side = side(row);
-            if nulls.is_some_and(|nulls| nulls.is_null(row)) {
-                unkeyed += u64::from(side.is_some());
-                side = None;
-            }
-            let offset = row - self.first;
-            self.sides[offset] = side;
-            self.a[self.len_a] = offset as u32;
-            self.b[self.len_b] = offset as u32;
-            self.len_a += usize::from(side == Some(Side::A));
-            self.len_b += usize::from(side == Some(Side::B));
-        }
-        unkeyed
-    }
-
-    fn side(&self, row: usize) -> Option<Side> {
-        self.sides[row - self.first]
-    }
-
-    fn rows(&self, side: Side) -> impl Iterator<Item = usize> + '_ {
-        let offsets = match side {
-            Side::A => &self.a[..self.len_a],
-            Side::B => &self.b[..self.len_b],
-        };
-        offsets.iter().map(|offset| self.first + *offset as usize)
-    }
 }

@@ -40,6 +40,11 @@ impl Values {
         self.0.len()
     }
 
+    /// The values, in no order.
+    pub fn as_slice(&self) -> &[f64] {
+        &self.0
+    }
+
     /// Whether there is no value.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
@@ -75,8 +80,7 @@ impl Values {
 
     /// Mean of the worst `share` of frame times: CapFrameX's "x % low average", in the column's unit
     /// (frames per second are `1000 / mean` of milliseconds). The worst are those not below the
-    /// percentile `1 - share`, as in CapFrameX 1.8.4, `GetPercentageHighAverageSequence`; a low as
-    /// GamersNexus states it is this one. The plain percentile, [`Self::percentile`] of
+    /// percentile `1 - share`, as in CapFrameX 1.8.4, `GetPercentageHighAverageSequence`. The plain percentile, [`Self::percentile`] of
     /// `1 - share`, is what CapFrameX calls P1 and P0.1. CapFrameX interpolates its percentile by
     /// another rule (type 8), so at the border its set can differ by a frame.
     pub fn low_average(&mut self, share: f64) -> Option<f64> {

@@ -87,7 +87,7 @@ mod tests {
             for (at, found) in found.into_iter().enumerate() {
                 let instant = start_ns + (at as u64 * step_ns) as i64;
                 let known = || series.iter().filter_map(|&(ts, value)| Some((ts, value?)));
-                let before = known().filter(|sample| sample.0 <= instant).last();
+                let before = known().rfind(|sample| sample.0 <= instant);
                 let after = known().find(|sample| sample.0 > instant);
                 let expected = match (before, after) {
                     (Some(before), _) if before.0 == instant => Some(before.1),

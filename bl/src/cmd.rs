@@ -1,12 +1,15 @@
 //! The subcommands, one file each.
 
+pub mod align;
 pub mod config;
 pub mod device;
 pub mod export;
 pub mod import;
 pub mod ingest;
 pub mod mark;
+pub mod probe;
 pub mod query;
+pub mod serve;
 pub mod sessions;
 
 /// The call was wrong: exit code 2.

@@ -34,10 +34,16 @@ struct Cli {
 enum Command {
     /// Record: boards, the host, stage events of pipelines.
     Ingest(cmd::ingest::Args),
+    /// Run a command, such as gst-launch-1.0, and record when frames pass its GStreamer pads.
+    Probe(cmd::probe::Args),
+    /// Show what happens now and what happened: the page, JSON, metrics for Prometheus.
+    Serve(cmd::serve::Args),
     /// Ask in SQL, over every session, also one that is being recorded.
     Query(cmd::query::Args),
     /// List sessions, or show one.
     Sessions(cmd::sessions::Args),
+    /// Compute what each frame cost, and keep it as table latency.
+    Align(cmd::align::Args),
     /// Write files for other programs: CapFrameX.
     Export(cmd::export::Args),
     /// Bring recordings and frame logs of other tools into the store.
@@ -57,8 +63,14 @@ fn main() -> ExitCode {
     let sources = config::Sources::of_process(cli.config, flags);
     let done = match cli.command {
         Command::Ingest(args) => cmd::ingest::run(args, sources),
+        Command::Probe(args) => match cmd::probe::run(args, sources) {
+            Ok(code) => return ExitCode::from(code),
+            Err(e) => Err(e),
+        },
+        Command::Serve(args) => cmd::serve::run(args, sources),
         Command::Query(args) => cmd::query::run(args, sources),
         Command::Sessions(args) => cmd::sessions::run(&args, &sources),
+        Command::Align(args) => cmd::align::run(&args, &sources),
         Command::Export(args) => cmd::export::run(args, &sources),
         Command::Import(args) => cmd::import::run(args, &sources),
         Command::Mark(args) => cmd::mark::run(&args, &sources),

@@ -71,7 +71,11 @@ pub fn columns(rows: &[Vec<String>]) -> String {
         let cells: Vec<String> = row
             .iter()
             .zip(&shape)
-            .map(|(text, (w, number))| if *number { format!("{text:>w$}") } else { format!("{text:<w$}") })
+            .map(
+                |(text, (w, number))| {
+                    if *number { format!("{text:>w$}") } else { format!("{text:<w$}") }
+                },
+            )
             .collect();
         out.push_str(cells.join("  ").trim_end());
         out.push('\n');

@@ -16,7 +16,7 @@ use bl_store::Rows;
 use bl_store::clock::Anchor;
 
 use crate::kernel::KernelFileError;
-use crate::source::{Context, Faults, Reason, Source, SourceError, SourceState, sample_at};
+use crate::source::{Context, Faults, Reason, Source, SourceError, sample_at};
 
 pub use clock::ClockSource;
 pub use inventory::inventory;
@@ -84,13 +84,13 @@ impl Source for HostSource {
                 self.root.join("proc").display()
             )));
         }
-        context.status().set_state(SourceState::Up, format!("{} Hz", self.hz));
-        sample_at(context, self.hz, |faults| {
+        context.up(format!("the host at {} Hz", self.hz));
+        sample_at(context, self.hz, |tick| {
             for reader in &mut readers {
-                if let Err(e) = reader.sample(context.anchor(), faults) {
-                    faults.note(Reason::Down, 1, e.to_string());
+                if let Err(e) = reader.sample(context.anchor(), &mut tick.faults) {
+                    tick.faults.note(Reason::Down, 1, e.to_string());
                 }
-                context.flush(reader.rows());
+                tick.flush(context, reader.rows());
             }
             Ok(())
         })

@@ -7,9 +7,7 @@ use std::path::{Path, PathBuf};
 use bl_store::clock::monotonic_ns;
 use bl_store::{ColumnIndex, Rows};
 
-use crate::source::{
-    Context, Faults, Reason, Source, SourceError, SourceState, rows_of, sample_at,
-};
+use crate::source::{Context, Faults, Reason, Source, SourceError, rows_of, sample_at};
 use chip::Chip;
 
 const NAME: &str = "host.hwmon";
@@ -58,20 +56,17 @@ impl Source for HwmonSource {
             ));
         }
         let sensors: usize = chips.0.iter().map(|c| c.chip.sensors.len()).sum();
-        context.status().set_state(
-            SourceState::Up,
-            format!("{sensors} sensors of {} chips at {} Hz", chips.0.len(), self.hz),
-        );
+        context.up(format!("{sensors} sensors of {} chips at {} Hz", chips.0.len(), self.hz));
         let mut search_ns = monotonic_ns() + SEARCH_NS;
-        sample_at(context, self.hz, |faults| {
+        sample_at(context, self.hz, |tick| {
             if monotonic_ns() >= search_ns {
                 search_ns = monotonic_ns() + SEARCH_NS;
-                chips.search(&self.root, |reason, name| faults.note(reason, 1, name));
+                chips.search(&self.root, |reason, name| tick.faults.note(reason, 1, name));
             }
             for watched in &mut chips.0 {
-                watched.sample(&mut table, context, faults);
+                watched.sample(&mut table, context, &mut tick.faults);
             }
-            context.flush(&mut table.rows);
+            tick.flush(context, &mut table.rows);
             Ok(())
         })
     }

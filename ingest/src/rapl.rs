@@ -10,9 +10,7 @@ use bl_store::{ColumnIndex, Rows};
 
 use crate::kernel::KernelFileError;
 use crate::meter::Meter;
-use crate::source::{
-    Context, Faults, Reason, Source, SourceError, SourceState, rows_of, sample_at,
-};
+use crate::source::{Context, Faults, Reason, Source, SourceError, rows_of, sample_at};
 
 const NAME: &str = "host.rapl";
 
@@ -121,15 +119,12 @@ impl Source for RaplSource {
         let mut domains = open(&self.root, context)?;
         let mut table = Table::new();
         let method = domains.first().map_or("", |d| d.method);
-        context.status().set_state(
-            SourceState::Up,
-            format!("{} domains of {method} at {} Hz", domains.len(), self.hz),
-        );
-        sample_at(context, self.hz, |faults| {
+        context.up(format!("{} domains of {method} at {} Hz", domains.len(), self.hz));
+        sample_at(context, self.hz, |tick| {
             for domain in &mut domains {
-                table.sample(domain, context, faults);
+                table.sample(domain, context, &mut tick.faults);
             }
-            context.flush(&mut table.rows);
+            tick.flush(context, &mut table.rows);
             Ok(())
         })
     }

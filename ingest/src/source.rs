@@ -19,7 +19,7 @@ pub use bl_store::{Full, Reason};
 pub use context::{Context, SourceState, SourceStatus};
 pub use faults::Faults;
 pub(crate) use sampling::rows_of;
-pub use sampling::sample_at;
+pub use sampling::{Tick, sample_at};
 pub use stop::Stop;
 pub use ticker::Ticker;
 

@@ -9,7 +9,12 @@ pub fn advice(error: &DataFusionError, tables: &[String]) -> Option<String> {
         DataFusionError::SchemaError(inner, _) => match inner.as_ref() {
             SchemaError::FieldNotFound { field, valid_fields } => {
                 let names: Vec<&str> = valid_fields.iter().map(|c| c.name.as_str()).collect();
-                Some(unknown("column", &field.name, &names, "DESCRIBE of the table lists its columns"))
+                Some(unknown(
+                    "column",
+                    &field.name,
+                    &names,
+                    "DESCRIBE of the table lists its columns",
+                ))
             }
             _ => None,
         },

@@ -4,12 +4,20 @@ mod advice;
 mod answer;
 pub mod asof;
 mod columns;
+pub mod energy;
 mod error;
 pub mod file;
+mod functions;
+pub mod jobs;
+pub mod latency;
 pub mod output;
+pub mod pair;
 mod session;
-pub mod tables;
 mod sorted;
+mod statement;
+pub mod tables;
+#[cfg(test)]
+mod testing;
 
 pub use answer::{Answer, Batches};
 pub use datafusion::error::DataFusionError;

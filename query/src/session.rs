@@ -10,13 +10,18 @@ use datafusion::execution::context::QueryPlanner;
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::ExecutionPlan;
-use datafusion::physical_planner::{DefaultPhysicalPlanner, PhysicalPlanner};
+use datafusion::physical_planner::{DefaultPhysicalPlanner, ExtensionPlanner, PhysicalPlanner};
 use datafusion::prelude::{DataFrame, SessionConfig, SessionContext};
 use datafusion::sql::parser::{DFParserBuilder, Statement};
 
-use crate::asof::{AsOfPlanner, AsOfRelation, rewrite};
+use crate::asof::{AsOfPlanner, AsOfRelation, Parenthesise};
+use crate::energy::EnergyPlanner;
 use crate::error::QueryError;
 use crate::file::FileTable;
+use crate::functions::{NameRelations, TableFunctions, aggregates};
+use crate::latency::LatencyOptions;
+use crate::pair::PairPlanner;
+use crate::statement::visit;
 use crate::tables::{SessionFilter, StoreTables};
 use bl_store::Store;
 
@@ -70,10 +75,12 @@ impl Query {
             .with_config(config)
             .with_runtime_env(runtime)
             .with_default_features()
-            .with_relation_planners(vec![Arc::new(AsOfRelation)])
+            .with_relation_planners(vec![Arc::new(AsOfRelation), Arc::new(TableFunctions)])
             .with_query_planner(Arc::new(Planner))
             .build();
-        Ok(Query { context: SessionContext::new_with_state(state) })
+        let context = SessionContext::new_with_state(state);
+        aggregates().into_iter().for_each(|aggregate| context.register_udaf(aggregate));
+        Ok(Query { context })
     }
 
     /// The DataFusion session, to register tables and functions with.
@@ -81,14 +88,29 @@ impl Query {
         &self.context
     }
 
-    /// Registers the tables of a store, over the sessions that `filter` lets through.
+    /// Registers the tables of a store, over the sessions that `filter` lets through. Table `latency` has the
+    /// pairs of stages that are aligned; [`register_store_with`](Self::register_store_with) adds others.
     ///
     /// # Errors
     /// [`QueryError::Store`] where a named session is not there.
     pub fn register_store(&self, store: Store, filter: SessionFilter) -> Result<(), QueryError> {
+        self.register_store_with(store, filter, LatencyOptions::default())
+    }
+
+    /// The same, with the pairs of stages that table `latency` has, computed where they are not aligned.
+    ///
+    /// # Errors
+    /// [`QueryError::Store`] where a named session is not there.
+    pub fn register_store_with(
+        &self,
+        store: Store,
+        filter: SessionFilter,
+        latency: LatencyOptions,
+    ) -> Result<(), QueryError> {
         filter.sessions(&store).map_err(|e| QueryError::Store(Box::new(e)))?;
-        let catalog = self.context.catalog(CATALOG).ok_or_else(|| QueryError::no_catalog(CATALOG))?;
-        let tables = Arc::new(StoreTables::new(store, filter));
+        let catalog =
+            self.context.catalog(CATALOG).ok_or_else(|| QueryError::no_catalog(CATALOG))?;
+        let tables = Arc::new(StoreTables::new(store, filter, latency));
         catalog.register_schema(SCHEMA, tables).map_err(QueryError::plan)?;
         Ok(())
     }
@@ -140,7 +162,8 @@ impl Query {
     /// # Errors
     /// [`QueryError::Plan`].
     pub async fn plan(&self, mut statement: Statement) -> Result<DataFrame, QueryError> {
-        rewrite::parenthesise(&mut statement);
+        visit(&mut statement, &mut Parenthesise);
+        visit(&mut statement, &mut NameRelations);
         let plan =
             self.context.state().statement_to_plan(statement).await.map_err(QueryError::plan)?;
         self.context.execute_logical_plan(plan).await.map_err(QueryError::plan)
@@ -158,7 +181,9 @@ impl QueryPlanner for Planner {
         logical_plan: &LogicalPlan,
         session: &dyn Session,
     ) -> datafusion::error::Result<Arc<dyn ExecutionPlan>> {
-        DefaultPhysicalPlanner::with_extension_planners(vec![Arc::new(AsOfPlanner)])
+        let ours: Vec<Arc<dyn ExtensionPlanner + Send + Sync>> =
+            vec![Arc::new(AsOfPlanner), Arc::new(PairPlanner), Arc::new(EnergyPlanner)];
+        DefaultPhysicalPlanner::with_extension_planners(ours)
             .create_physical_plan(logical_plan, session)
             .await
     }

@@ -2,7 +2,10 @@
 
 mod catalog;
 mod files;
+mod latency;
+mod prune;
 mod raw;
+mod scan;
 mod sessions;
 mod sql_types;
 

@@ -154,7 +154,10 @@ pub(crate) fn sync_dir(folder: &Path) -> Result<()> {
 }
 
 /// Replaces a file at once: whoever reads it finds the old content or the new, also after a crash.
-pub(crate) fn replace_file(path: &Path, content: &[u8]) -> Result<()> {
+///
+/// # Errors
+/// When it cannot be written; the old content stays then.
+pub fn replace_file(path: &Path, content: &[u8]) -> Result<()> {
     use std::io::Write;
 
     let beside = path.with_extension("tmp");

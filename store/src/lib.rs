@@ -27,7 +27,7 @@ pub use count::Footer;
 pub use error::{Result, StoreError};
 pub use follow::Follower;
 pub use health::{Reason, health_row};
-pub use layout::{SealedFile, SessionDir};
+pub use layout::{SealedFile, SessionDir, replace_file};
 pub use manifest::{FORMAT, Manifest, State, boot_id};
 pub use names::{NameError, SessionId};
 pub use recover::Recovered;

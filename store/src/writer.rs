@@ -225,8 +225,8 @@ impl SessionWriter {
     /// # Errors
     /// When the disk refuses: the rows stay in their segments, where readers and the next start find them.
     pub fn finish(&self) -> Result<Manifest> {
-        self.join();
         let ended = self.anchor.now();
+        self.join();
         let rows = self.shared.sealed_rows.lock().unwrap_or_else(PoisonError::into_inner).clone();
         if let Some(trouble) = self.trouble() {
             return Err(StoreError::Io(std::io::Error::other(format!(

@@ -32,7 +32,8 @@ fn power_by_definition(samples: &[(i64, f64)], options: EnergyOptions, at_ns: i6
     }
     let &&(after_ns, after_w) = after.first()?;
     let share = (at_ns - before_ns) as f64 / (after_ns - before_ns) as f64;
-    (after_ns - before_ns <= options.tolerance_ns).then(|| before_w + share * (after_w - before_w))
+    (after_ns - before_ns <= options.tolerance_ns)
+        .then_some(before_w + share * (after_w - before_w))
 }
 
 /// Joules between two instants, by summing over every nanosecond: stamps in these tests are small.

@@ -55,6 +55,7 @@ impl<P: Copy + Default> Queue<P> {
     }
 
     /// Whether nothing is in the ring, open or settled.
+    #[inline]
     pub fn is_empty(&self) -> bool {
         self.len == 0
     }
@@ -66,6 +67,7 @@ impl<P: Copy + Default> Queue<P> {
     }
 
     /// The oldest event in the ring.
+    #[inline]
     pub fn front(&self) -> Option<&Slot<P>> {
         (self.len > 0).then(|| &self.slots[self.head])
     }
@@ -124,6 +126,7 @@ impl<P: Copy + Default> Queue<P> {
 
     /// Takes an open event out of its chain. It is the chain's first unless events came out of
     /// order, so the walk is short.
+    #[inline]
     fn forget(&mut self, slot: u32, key: Key) {
         let bucket = self.bucket(key);
         let (mut before, mut at) = (NONE, self.chains[bucket].first);
@@ -135,6 +138,7 @@ impl<P: Copy + Default> Queue<P> {
         }
     }
 
+    #[inline]
     fn link(&mut self, at: usize) {
         let bucket = self.bucket(self.slots[at].key);
         let chain = &mut self.chains[bucket];
@@ -145,6 +149,7 @@ impl<P: Copy + Default> Queue<P> {
         }
     }
 
+    #[inline]
     fn unlink(&mut self, bucket: usize, before: u32, at: u32) {
         let next = self.slots[at as usize].next;
         let chain = &mut self.chains[bucket];
@@ -159,6 +164,7 @@ impl<P: Copy + Default> Queue<P> {
 
     /// Fibonacci hashing: the high bits of the product are spread evenly both for counters and for
     /// stamps that are multiples of a frame's duration.
+    #[inline]
     fn bucket(&self, key: Key) -> usize {
         const GOLDEN: u64 = 0x9E37_79B9_7F4A_7C15;
         let mixed = (key.id as u64 ^ (u64::from(key.group) << 40)).wrapping_mul(GOLDEN);

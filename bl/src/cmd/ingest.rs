@@ -6,6 +6,7 @@ mod status;
 use std::time::Duration;
 
 use anyhow::Context;
+use bl_ingest::serial::board::VirtualBoard;
 use bl_ingest::source::Stop;
 use bl_ingest::{Recording, Summary};
 use bl_store::clock::monotonic_ns;
@@ -53,33 +54,58 @@ pub struct Args {
     allow_unknown_firmware: bool,
 }
 
+/// A recording that has begun, with what has to live as long.
+pub struct Running {
+    pub recording: Recording,
+    stop: Stop,
+    _simulated: Option<VirtualBoard>,
+}
+
 /// Runs `bl ingest`.
 pub fn run(args: Args, mut sources: Sources<'static>) -> anyhow::Result<()> {
-    let flags = &mut sources.flags;
-    flags.set_all("--device", "benchlab.device", &args.device);
-    flags.set("--benchlab-hz", "benchlab.hz", args.benchlab_hz);
-    flags.set("--hz", "general.sample_hz", args.hz);
-    flags.set("--events", "pipeline.events", args.events.as_ref().map(|p| p.display()));
-    flags.set(
-        "--allow-unknown-firmware",
-        "benchlab.allow_unknown_firmware",
-        args.allow_unknown_firmware.then_some(true),
-    );
+    args.set_flags(&mut sources);
     let config = Config::load(&sources)?;
+    let running = begin(&args, &config)?;
+    stop_at_signals(&running.stop)?;
+    watch(&running.recording, &running.stop, args.duration);
+    tell(&running.finish()?);
+    Ok(())
+}
+
+/// Begins a recording of everything that the configuration and the arguments ask for.
+pub fn begin(args: &Args, config: &Config) -> anyhow::Result<Running> {
     let stop = Stop::new()?;
-    stop_at_signals(&stop)?;
     let store = Store::new(&config.general.data_root);
     recover(&store);
-    let spec = spec(&args, &config)?;
-    let recording = Recording::begin(&store, spec, write_options(&config), stop.clone())?;
+    let options = write_options(config);
+    let recording = Recording::begin(&store, spec(args, config)?, options, stop.clone())?;
     let id = recording.writer().manifest().id;
     eprintln!("recording session {id} in {}", config.general.data_root.display());
-    let simulated = sources::start(&recording, &config, args.simulate, !args.no_host)?;
-    watch(&recording, &stop, args.duration);
-    let summary = recording.finish()?;
-    drop(simulated);
-    tell(&summary);
-    Ok(())
+    let simulated = sources::start(&recording, config, args.simulate, !args.no_host)?;
+    Ok(Running { recording, stop, _simulated: simulated })
+}
+
+impl Running {
+    /// Ends it.
+    pub fn finish(self) -> anyhow::Result<Summary> {
+        Ok(self.recording.finish()?)
+    }
+}
+
+impl Args {
+    /// Hands what was said on the command line to the configuration.
+    pub fn set_flags(&self, sources: &mut Sources<'static>) {
+        let flags = &mut sources.flags;
+        flags.set_all("--device", "benchlab.device", &self.device);
+        flags.set("--benchlab-hz", "benchlab.hz", self.benchlab_hz);
+        flags.set("--hz", "general.sample_hz", self.hz);
+        flags.set("--events", "pipeline.events", self.events.as_ref().map(|p| p.display()));
+        flags.set(
+            "--allow-unknown-firmware",
+            "benchlab.allow_unknown_firmware",
+            self.allow_unknown_firmware.then_some(true),
+        );
+    }
 }
 
 /// Waits for the end, and meanwhile shows what is going on.
@@ -109,12 +135,16 @@ fn watch(recording: &Recording, stop: &Stop, duration: Option<Duration>) {
     line.clear();
 }
 
-fn tell(summary: &Summary) {
+/// Says what was recorded, and what to try next.
+pub fn tell(summary: &Summary) {
     let m = &summary.manifest;
     let length = span(m.ended_ns.unwrap_or(m.started_ns) - m.started_ns);
     let tables: Vec<String> =
         m.rows.iter().map(|(table, n)| format!("{} {table}", grouped(*n))).collect();
-    eprintln!("recorded {length}: {} rows", if tables.is_empty() { "no".into() } else { tables.join(", ") });
+    eprintln!(
+        "recorded {length}: {} rows",
+        if tables.is_empty() { "no".into() } else { tables.join(", ") }
+    );
     for (source, lost) in &summary.lost {
         eprintln!("  {source} lost {}: see SELECT * FROM health", grouped(*lost));
     }
@@ -124,7 +154,9 @@ fn tell(summary: &Summary) {
     let table = ["benchlab", "pipeline", "cpu"].into_iter().find(|t| m.rows.contains_key(*t));
     match table {
         Some("benchlab") => eprintln!(
-            "try: bl query --session {} \"SELECT avg(sys_w), max(sys_w) FROM benchlab\"", m.id),
+            "try: bl query --session {} \"SELECT avg(sys_w), max(sys_w) FROM benchlab\"",
+            m.id
+        ),
         Some(table) => {
             eprintln!("try: bl query --session {} \"SELECT count(*) FROM {table}\"", m.id)
         }
@@ -169,7 +201,8 @@ fn recover(store: &Store) {
                 match result {
                     Ok(r) => eprintln!(
                         "session {id} had been interrupted: sealed {} rows of {} segments",
-                        grouped(r.rows), r.segments
+                        grouped(r.rows),
+                        r.segments
                     ),
                     Err(e) => eprintln!("session {id} cannot be recovered yet: {e}"),
                 }

@@ -12,6 +12,7 @@ use bl_query::{Answer, FileTable, Query, QueryError, Settings};
 use bl_store::Store;
 use clap::ValueEnum;
 
+use super::align::PairArgs;
 use super::usage;
 use crate::config::{Config, Sources};
 
@@ -20,26 +21,28 @@ use crate::config::{Config, Sources};
 pub struct Args {
     /// The question, such as "SELECT avg(sys_w) FROM benchlab"; without one, on a terminal, a prompt opens.
     #[arg(conflicts_with = "file")]
-    sql: Option<String>,
+    pub(super) sql: Option<String>,
     /// Read the SQL from a file ('-' for standard input).
     #[arg(short, long, value_name = "FILE.sql")]
-    file: Option<PathBuf>,
+    pub(super) file: Option<PathBuf>,
     /// Only this session, or 'latest'; may be repeated (default: all).
     #[arg(long, value_name = "NAME")]
-    session: Vec<String>,
+    pub(super) session: Vec<String>,
+    #[command(flatten)]
+    pub(super) pairs: PairArgs,
     /// A Parquet or CSV file as a further table; may be repeated.
     #[arg(long, value_name = "NAME=FILE")]
-    table: Vec<String>,
+    pub(super) table: Vec<String>,
     /// Form of the result (default: table on a terminal and for -o by the file's ending, else csv).
     #[arg(long, value_enum)]
-    format: Option<Format>,
+    pub(super) format: Option<Format>,
     /// Write the result to a file, which appears only when it is complete.
     #[arg(short, long, value_name = "FILE")]
-    output: Option<PathBuf>,
+    pub(super) output: Option<PathBuf>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Format {
+pub(super) enum Format {
     Table,
     Csv,
     Json,
@@ -75,17 +78,23 @@ impl Format {
 
 /// Runs `bl query`.
 pub fn run(args: Args, sources: Sources<'static>) -> anyhow::Result<()> {
-    let config = Config::load(&sources)?;
+    answer(&args, &Config::load(&sources)?)
+}
+
+/// Answers the question of `args`.
+pub(super) fn answer(args: &Args, config: &Config) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(ask(&args, &config))
+    runtime.block_on(ask(args, config))
 }
 
 async fn ask(args: &Args, config: &Config) -> anyhow::Result<()> {
     let store = Store::new(&config.general.data_root);
     let query = Query::new(&Settings::default())?;
-    query.register_store(store, filter(&args.session)?)?;
+    let latency = args.pairs.options(config)?;
+    query.register_store_with(store, filter(&args.session)?, latency)?;
     for table in &args.table {
-        query.register_file(&file_table(table)?).await?;
+        let table: FileTable = table.parse().map_err(|e| usage(format!("--table {table}: {e}")))?;
+        query.register_file(&table).await?;
     }
     let sql = match (&args.sql, &args.file) {
         (Some(sql), _) => sql.clone(),
@@ -165,14 +174,5 @@ fn filter(names: &[String]) -> anyhow::Result<SessionFilter> {
         [] => Ok(SessionFilter::All),
         [one] if one == "latest" => Ok(SessionFilter::Latest),
         many => Ok(SessionFilter::Named(many.iter().map(|n| n.parse()).collect::<Result<_, _>>()?)),
-    }
-}
-
-fn file_table(text: &str) -> anyhow::Result<FileTable> {
-    match text.split_once('=') {
-        Some((name, path)) if !name.is_empty() && !path.is_empty() => {
-            Ok(FileTable::new(name, path))
-        }
-        _ => Err(usage(format!("--table {text}: write it as NAME=FILE"))),
     }
 }

@@ -54,7 +54,11 @@ fn list(out: &mut impl Write, store: &Store, as_json: bool) -> anyhow::Result<()
             instant(m.started_ns),
             length(s),
             state(s).into(),
-            if m.state == State::Recording { String::new() } else { grouped(m.rows.values().sum()) },
+            if m.state == State::Recording {
+                String::new()
+            } else {
+                grouped(m.rows.values().sum())
+            },
             m.sources.join(" "),
         ]
     }));

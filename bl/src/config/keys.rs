@@ -38,7 +38,7 @@ const NO_HTTP: Effect = Nothing("there is no source that reads the support kit's
 const NO_CONTROL: Effect = Nothing("bl only reads boards; it does not control lights or fans yet");
 const NO_FLOWS: Effect = Nothing("flows are not evaluated yet");
 const NO_WATCHING: Effect =
-    Nothing("sessions are not exported by themselves yet; run `bl export cx`");
+    Nothing("sessions are not exported by themselves yet; run `bl export cx --follow`");
 const NO_RETAIN: Effect = Nothing("nothing is deleted yet");
 const NO_SERVE: Effect = Nothing("bl serves nothing over HTTP yet");
 const NO_ALIGN: Effect = Nothing("there is no alignment over several pairs yet");
@@ -237,7 +237,7 @@ sections! {
         /// Export every session when it ends.
         enabled: bool = Switch, Is("false"), NO_WATCHING;
         /// Folder that CapFrameX watches.
-        watch_dir: Option<PathBuf> = Optional(FilePath), Unset("\"/mnt/cx-import\""), NO_WATCHING;
+        watch_dir: Option<PathBuf> = Optional(FilePath), Unset("\"/mnt/cx-import\""), Reload;
         /// Name of the application in the files.
         application_name: String = Text("a name"), Is("\"bl\""), Reload, "CX_APP";
         /// First stage of the exported pair.

@@ -7,7 +7,7 @@ use bl_store::clock::monotonic_ns;
 use super::card::{Choice, GpuTable, Identity, Sample};
 use super::{amd, intel};
 use crate::kernel::{Attribute, Gone};
-use crate::source::{Context, Faults, Reason, Source, SourceError, SourceState, sample_at};
+use crate::source::{Context, Faults, Reason, Source, SourceError, sample_at};
 
 const CLASS: &str = "sys/class/drm";
 
@@ -72,15 +72,17 @@ impl Source for DrmSource {
             )));
         }
         let text = format!("{} {} cards at {hz} Hz", cards.len(), vendor.name);
-        context.status().set_state(SourceState::Up, text);
+        context.up(text);
         let mut search_ns = monotonic_ns() + SEARCH_NS;
-        sample_at(context, *hz, |faults| {
+        sample_at(context, *hz, |tick| {
             if monotonic_ns() >= search_ns {
                 search_ns = monotonic_ns() + SEARCH_NS;
                 search(vendor, root, choice, &mut cards, context);
             }
-            cards.retain_mut(|card| card.sample(vendor.source, &mut table, context, faults));
-            context.flush(&mut table.rows);
+            cards.retain_mut(|card| {
+                card.sample(vendor.source, &mut table, context, &mut tick.faults)
+            });
+            tick.flush(context, &mut table.rows);
             Ok(())
         })
     }

@@ -13,7 +13,7 @@ use nvml_wrapper::{Device, Nvml};
 
 use super::card::{Choice, GpuTable, Identity, Sample};
 use crate::meter::Meter;
-use crate::source::{Context, Faults, Reason, Source, SourceError, SourceState, sample_at};
+use crate::source::{Context, Faults, Reason, Source, SourceError, sample_at};
 
 const NAME: &str = "gpu.nvml";
 
@@ -72,20 +72,21 @@ impl Source for NvidiaSource {
         let nvml = self.load()?;
         let mut cards = open(&nvml, &self.choice, context)?;
         let text = format!("{} nvidia cards at {} Hz", cards.len(), self.hz);
-        context.status().set_state(SourceState::Up, text);
+        context.up(text);
         let mut table = GpuTable::new();
         let mut lost_ns = None;
-        sample_at(context, self.hz, |faults| {
+        sample_at(context, self.hz, |tick| {
             for card in &mut cards {
-                card.sample(&mut table, context, faults);
+                card.sample(&mut table, context, &mut tick.faults);
             }
-            context.flush(&mut table.rows);
+            tick.flush(context, &mut table.rows);
             if cards.iter().any(|card| card.lost) {
                 lost_ns.get_or_insert_with(monotonic_ns);
                 cards.retain(|card| !card.lost);
             }
             let waited = lost_ns.is_some_and(|then| monotonic_ns() - then > LOST_NS);
             if waited || cards.is_empty() {
+                context.flush(&mut table.rows);
                 // NVML gives a card that returns no new handle before it is started anew.
                 return Err(SourceError::Retry("a card was lost: starting NVML anew".to_owned()));
             }

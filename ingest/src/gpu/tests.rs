@@ -128,7 +128,7 @@ fn a_vendor_without_cards_is_one_line() {
 fn a_recording_of_one_chosen_card() {
     let (kept, context) = kept();
     let choice = Choice::only(vec!["0000:03:00.0".into()]);
-    let mut source = DrmSource::amd(fixture("gpu/amd-workstation"), 200.0, choice);
+    let mut source = DrmSource::amd(fixture("gpu/amd-workstation"), 20.0, choice);
     run_until(&mut source, &kept, &context, |kept| kept.of("gpu").len() >= 3);
     let batches = kept.of("gpu");
     assert!(batches.len() >= 3);
@@ -159,7 +159,7 @@ fn two_nvidia_cards_and_what_one_does_not_support() {
     let (kept, context) = kept();
     let dir = tempfile::tempdir().unwrap();
     let library = stub(dir.path(), &[]);
-    let mut source = NvidiaSource::new(100.0, Choice::default()).with_library(library);
+    let mut source = NvidiaSource::new(20.0, Choice::default()).with_library(library);
     run_until(&mut source, &kept, &context, |kept| kept.of("gpu").len() >= 4);
     let batches = kept.of("gpu");
     assert!(batches.len() >= 4);
@@ -212,7 +212,7 @@ fn a_card_that_falls_off_the_bus_leaves_the_other_alone() {
     let (kept, context) = kept();
     let dir = tempfile::tempdir().unwrap();
     let library = stub(dir.path(), &["-DLOSE_AFTER=2", "-DNO_INSTANT_POWER"]);
-    let mut source = NvidiaSource::new(100.0, Choice::default()).with_library(&library);
+    let mut source = NvidiaSource::new(20.0, Choice::default()).with_library(&library);
     run_until(&mut source, &kept, &context, |kept| kept.of("gpu").len() >= 6);
     let batches = kept.of("gpu");
     let rows: Vec<_> = batches.iter().map(RecordBatch::num_rows).collect();
@@ -230,7 +230,7 @@ fn a_card_that_falls_off_the_bus_leaves_the_other_alone() {
     // Alone, it leaves nothing to sample: NVML is to be started anew.
     let (_, context) = super::tests::kept();
     let choice = Choice::only(vec![SECOND.to_owned()]);
-    let error = NvidiaSource::new(100.0, choice).with_library(&library).run(&context).unwrap_err();
+    let error = NvidiaSource::new(20.0, choice).with_library(&library).run(&context).unwrap_err();
     assert!(matches!(error, SourceError::Retry(_)), "{error}");
 }
 

@@ -4,6 +4,7 @@ use arrow_array::{Array, RecordBatch};
 
 use super::*;
 use crate::source::kept::*;
+use crate::source::{SourceState, rows_of};
 
 fn sample(reader: &mut dyn Reader, context: &Context) -> RecordBatch {
     let mut faults = Faults::default();
@@ -190,6 +191,7 @@ fn this_machine_is_sampled_until_stopped() {
     assert_eq!(strings(cpu, "cpu")[..2], ["all", "0"]);
     assert!(strings(cpu, "source").iter().all(|s| s == "host.proc"));
     assert_eq!(context.status().state().0, SourceState::Up);
+    assert_eq!(kept.health()[0], ("up".into(), 1, "the host at 50 Hz".into()));
 }
 
 #[test]
@@ -235,7 +237,26 @@ fn the_clocks_are_logged_at_start_and_end() {
         assert!(err >= 0 && boottime - monotonic >= -2 * err, "{batch:?}");
         assert_eq!(batch["rtt_min_ns"].null_count(), 1);
     }
-    assert_eq!(kept.health(), [("up".into(), 1, "test delivers".into())]);
+    assert!(kept.health().is_empty());
+}
+
+#[test]
+fn at_a_high_rate_rows_are_handed_over_together_and_none_is_left() {
+    let (kept, context) = kept();
+    let mut sampled = 0;
+    let mut rows = rows_of("memory");
+    sample_at(&context, 200.0, |tick| {
+        sampled += 1;
+        rows.begin(sampled, "test");
+        tick.flush(&context, &mut rows);
+        if sampled == 23 {
+            context.stop().stop();
+        }
+        Ok(())
+    })
+    .unwrap();
+    let batches: Vec<_> = kept.of("memory").iter().map(RecordBatch::num_rows).collect();
+    assert_eq!(batches, [10, 10, 4], "24 samples, the last one of them after the stop");
 }
 
 #[test]

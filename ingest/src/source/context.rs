@@ -70,10 +70,7 @@ impl SourceStatus {
 
     /// Sets the state.
     pub fn set_state(&self, state: SourceState, text: impl Into<String>) {
-        // It is up with its first rows, whatever it says before.
-        if state != SourceState::Up {
-            self.up.store(false, Ordering::Relaxed);
-        }
+        self.up.store(state == SourceState::Up, Ordering::Relaxed);
         *self.text.lock().unwrap_or_else(PoisonError::into_inner) = (state, text.into());
     }
 }
@@ -139,10 +136,7 @@ impl Context {
                 self.status.rows.fetch_add(count, Ordering::Relaxed);
                 self.status.last_ns.store(monotonic_ns(), Ordering::Relaxed);
                 if !self.status.up.swap(true, Ordering::Relaxed) {
-                    // A source that has said already what it delivers is not talked over.
-                    if self.status.state().0 != SourceState::Up {
-                        self.status.set_state(SourceState::Up, "");
-                    }
+                    self.status.set_state(SourceState::Up, "");
                     self.health(Reason::Up, 1, format!("{} delivers", self.status.name));
                 }
             }
@@ -158,6 +152,13 @@ impl Context {
             let batch = rows.finish();
             self.append(rows.table(), batch);
         }
+    }
+
+    /// Tells that the source delivers from now on, and what.
+    pub fn up(&self, text: impl Into<String>) {
+        let text = text.into();
+        self.health(Reason::Up, 1, &text);
+        self.status.set_state(SourceState::Up, text);
     }
 
     /// Notes in `health` that `count` samples or events were lost.

@@ -11,10 +11,13 @@ mod exec;
 mod node;
 mod planner;
 mod relation;
-pub(crate) mod rewrite;
+mod rewrite;
 mod stream;
+#[cfg(test)]
+mod tests;
 
 pub use exec::{AsOfJoinExec, AsOfOn};
 pub use node::AsOfJoin;
 pub(crate) use planner::AsOfPlanner;
 pub(crate) use relation::AsOfRelation;
+pub(crate) use rewrite::Parenthesise;

@@ -6,30 +6,14 @@
 
 use std::ops::ControlFlow;
 
-use datafusion::sql::parser::{CopyToSource, Statement};
 use datafusion::sql::sqlparser::ast::{
-    JoinOperator, Select, TableFactor, TableWithJoins, VisitMut, VisitorMut,
+    JoinOperator, Select, TableFactor, TableWithJoins, VisitorMut,
 };
 
-/// Rewrites every `FROM` of the statement, those of its subqueries too.
-pub(crate) fn parenthesise(statement: &mut Statement) {
-    match statement {
-        Statement::Statement(statement) => {
-            let _: ControlFlow<()> = statement.visit(&mut FromClauses);
-        }
-        Statement::CopyTo(copy) => {
-            if let CopyToSource::Query(query) = &mut copy.source {
-                let _: ControlFlow<()> = query.visit(&mut FromClauses);
-            }
-        }
-        Statement::Explain(explain) => parenthesise(&mut explain.statement),
-        Statement::CreateExternalTable(_) | Statement::Reset(_) => {}
-    }
-}
+/// Rewrites every `FROM` of what it visits, those of subqueries too.
+pub(crate) struct Parenthesise;
 
-struct FromClauses;
-
-impl VisitorMut for FromClauses {
+impl VisitorMut for Parenthesise {
     type Break = ();
 
     fn post_visit_select(&mut self, select: &mut Select) -> ControlFlow<()> {

@@ -3,5 +3,7 @@
 mod order;
 mod sorted;
 mod table;
+#[cfg(test)]
+mod tests;
 
 pub use table::{FileOrder, FileTable};

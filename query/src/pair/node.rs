@@ -107,7 +107,8 @@ impl UserDefinedLogicalNodeCore for PairStages {
         mut inputs: Vec<LogicalPlan>,
     ) -> Result<Self> {
         let mut exprs = exprs.into_iter();
-        let (Some(ts), Some(stage), Some(input)) = (exprs.next(), exprs.next(), inputs.pop()) else {
+        let (Some(ts), Some(stage), Some(input)) = (exprs.next(), exprs.next(), inputs.pop())
+        else {
             return internal_err!("pairing has one input, its time and its stage");
         };
         let keys = exprs.by_ref().take(self.keys.len()).collect();

@@ -150,7 +150,8 @@ impl Pairing {
         while !self.is_done {
             match self.input.next().await {
                 Some(batch) => {
-                    let _timer = self.metrics.elapsed_compute().timer();
+                    let elapsed = self.metrics.elapsed_compute().clone();
+                    let _timer = elapsed.timer();
                     self.accept(&batch?)?;
                 }
                 None => {
@@ -160,7 +161,8 @@ impl Pairing {
                 }
             }
             if self.pairer.ready() >= self.batch_rows || (self.is_done && self.pairer.ready() > 0) {
-                let _timer = self.metrics.elapsed_compute().timer();
+                let elapsed = self.metrics.elapsed_compute().clone();
+                let _timer = elapsed.timer();
                 let batch = self.put()?;
                 self.metrics.record_output(batch.num_rows());
                 return Ok(Some(batch));
@@ -172,17 +174,16 @@ impl Pairing {
     fn accept(&mut self, batch: &RecordBatch) -> Result<()> {
         let (ts_ns, valid) = nanoseconds(&self.on.ts, batch)?;
         if valid.is_some() {
-            return exec_err!("an event without a time cannot be paired: leave out rows where {} is null", self.on.ts);
+            return exec_err!(
+                "an event without a time cannot be paired: leave out rows where {} is null",
+                self.on.ts
+            );
         }
         let stage = self.on.stage.evaluate(batch)?.into_array(batch.num_rows())?;
         let sides = sides(&stage, &self.on.what.stage_a, &self.on.what.stage_b)?;
         let (id, id_nulls, group) = self.keys(batch)?;
-        let events = Events {
-            ts_ns: &ts_ns,
-            id: &id,
-            id_nulls: id_nulls.as_ref(),
-            group: group.as_deref(),
-        };
+        let events =
+            Events { ts_ns: &ts_ns, id: &id, id_nulls: id_nulls.as_ref(), group: group.as_deref() };
         let first = self.rows;
         self.pairer.push_columns(&events, |row| sides[row], |row| first + row as u64);
         self.rows += batch.num_rows() as u64;
@@ -217,9 +218,9 @@ impl Pairing {
         let (mut id, mut is_set, mut group) =
             (Vec::with_capacity(rows), Vec::with_capacity(rows), Vec::with_capacity(rows));
         for row in 0..rows {
-            let kind = columns.iter().position(|(_, nulls)| {
-                nulls.as_ref().is_none_or(|nulls| nulls.is_valid(row))
-            });
+            let kind = columns
+                .iter()
+                .position(|(_, nulls)| nulls.as_ref().is_none_or(|nulls| nulls.is_valid(row)));
             id.push(kind.map_or(0, |kind| columns[kind].0[row]));
             is_set.push(kind.is_some());
             // Without a group an event is in the group of those without one.

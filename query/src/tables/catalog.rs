@@ -8,8 +8,10 @@ use bl_store::{Session, SessionId, Store};
 use datafusion::catalog::{MemorySchemaProvider, SchemaProvider, TableProvider};
 use datafusion::error::{DataFusionError, Result};
 
+use super::latency::LatencyTable;
 use super::raw::RawTable;
 use super::sessions::SessionsTable;
+use crate::latency::LatencyOptions;
 
 /// Which sessions a query is over.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -43,13 +45,15 @@ impl SessionFilter {
 pub struct StoreTables {
     store: Store,
     filter: SessionFilter,
+    latency: LatencyOptions,
     others: MemorySchemaProvider,
 }
 
 impl StoreTables {
-    /// The tables of `store`, over the sessions that `filter` lets through.
-    pub fn new(store: Store, filter: SessionFilter) -> Self {
-        Self { store, filter, others: MemorySchemaProvider::new() }
+    /// The tables of `store`, over the sessions that `filter` lets through; table `latency` has the pairs of
+    /// stages that `latency` names, and those that are aligned.
+    pub fn new(store: Store, filter: SessionFilter, latency: LatencyOptions) -> Self {
+        Self { store, filter, latency, others: MemorySchemaProvider::new() }
     }
 
     fn own(&self, name: &str) -> Result<Option<Arc<dyn TableProvider>>> {
@@ -58,6 +62,9 @@ impl StoreTables {
             found.map_err(|e| DataFusionError::External(Box::new(e)))
         };
         Ok(match bl_schemas::table(name) {
+            Some(table) if table.aligned => {
+                Some(Arc::new(LatencyTable::new(table, sessions()?, self.latency.clone())))
+            }
             Some(table) => Some(Arc::new(RawTable::new(table, sessions()?))),
             None if name == "sessions" => Some(Arc::new(SessionsTable::new(sessions()?))),
             None => None,

@@ -8,8 +8,11 @@ const SPREAD_SAMPLES: (f64, f64) = (4.0, 48.0);
 const FIRST_SPREAD_NS: f64 = 4e6;
 /// A timer's resolution: a spread is never thought smaller.
 const LEAST_SPREAD_NS: f64 = 20e3;
-/// Cost of the latency settling at another level: one in 8,000.
-const JUMP: f64 = 9.0;
+/// Cost of the latency settling at another level, however far that is and however many latencies it
+/// takes to see it. Dearer than a drop and an orphan together, which would explain the same.
+const JUMP: f64 = 18.0;
+/// A deviation that counts towards a jump, when it goes on.
+const STRAIN: f64 = 2.0;
 /// Degrees of freedom of Student's t: its tails are heavy, so a late frame is no catastrophe.
 const FREEDOM: f64 = 4.0;
 /// An orphan may lie anywhere between two frames: densities are relative to this.
@@ -25,6 +28,8 @@ pub(super) struct LatencyModel {
     centre_ns: i64,
     variance: f64,
     spread_samples: f64,
+    /// What the last deviations in a row have cost.
+    strain: f64,
 }
 
 impl Default for LatencyModel {
@@ -35,6 +40,7 @@ impl Default for LatencyModel {
             centre_ns: 0,
             variance: FIRST_SPREAD_NS * FIRST_SPREAD_NS,
             spread_samples: SPREAD_SAMPLES.0,
+            strain: 0.0,
         }
     }
 }
@@ -49,7 +55,7 @@ impl LatencyModel {
     pub fn cost(&self, latency_ns: i64) -> f64 {
         match self.is_known() {
             false => 1.5 * (latency_ns as f64 / FIRST_LATENCY_NS).ln_1p(),
-            true => self.deviation(latency_ns).min(JUMP) - self.most_gained(),
+            true => self.deviation(latency_ns).min(JUMP - self.strain) - self.most_gained(),
         }
     }
 
@@ -63,9 +69,11 @@ impl LatencyModel {
 
     /// Takes a latency in.
     pub fn observe(&mut self, latency_ns: i64) {
-        if !self.is_known() || self.deviation(latency_ns) > JUMP {
-            self.seen = 0;
+        let deviation = self.deviation(latency_ns);
+        if !self.is_known() || deviation > JUMP - self.strain {
+            (self.seen, self.strain) = (0, 0.0);
         } else {
+            self.strain = if deviation > STRAIN { self.strain + deviation } else { 0.0 };
             let residual = (latency_ns - self.centre_ns) as f64;
             let squared = (residual * residual).min(9.0 * self.variance);
             self.spread_samples = (self.spread_samples + 1.0).min(SPREAD_SAMPLES.1);
@@ -87,6 +95,6 @@ impl LatencyModel {
 
     /// The variance of the next latency: its own and that of the centre, after so few.
     fn predicted(&self) -> f64 {
-        self.variance * (1.0 + 1.0 / self.seen.min(RECENT) as f64)
+        self.variance * (1.0 + 1.0 / self.seen.clamp(1, RECENT) as f64)
     }
 }

@@ -25,21 +25,27 @@ impl Random {
     }
 }
 
+/// Nanoseconds, by the frame's number.
+type Latency = fn(u64) -> f64;
+
+/// Whether something happens to a frame, by its number.
+type Happens = fn(u64) -> bool;
+
 /// A pipeline at 60 frames/s whose frames keep their order.
 struct Pipeline {
     frames: u64,
     /// How much the capture's period jitters.
     tick_jitter_ns: f64,
     /// Latency of a frame before its jitter of 10 %.
-    latency_ns: fn(u64) -> f64,
+    latency_ns: Latency,
     /// Whether a frame never reaches `stage_b`, beside 2 % at random.
-    drops: fn(u64) -> bool,
+    drops: Happens,
     /// Whether a frame's `stage_a` event is lost.
-    lost: fn(u64) -> bool,
+    lost: Happens,
 }
 
 impl Pipeline {
-    fn new(latency_ns: fn(u64) -> f64) -> Self {
+    fn new(latency_ns: Latency) -> Self {
         let never = |_| false;
         Self { frames: 3_000, tick_jitter_ns: 0.5 * MS, latency_ns, drops: never, lost: never }
     }
@@ -117,7 +123,7 @@ fn an_even_tick_is_as_good_where_the_first_frame_is_paired() {
 
 #[test]
 fn drops_at_the_start_at_the_end_and_in_bursts_are_found() {
-    let drops: [(&str, fn(u64) -> bool); 4] = [
+    let drops: [(&str, Happens); 4] = [
         ("first", |frame| frame < 1),
         ("start", |frame| frame < 20),
         ("end", |frame| frame >= 2_980),
@@ -134,7 +140,7 @@ fn drops_at_the_start_at_the_end_and_in_bursts_are_found() {
 fn a_latency_that_steps_is_followed() {
     // A step by most of a period, with a drop or an orphan, looks like a small step: until the
     // ticks' jitter tells them apart, about a window, its pairs are shifted.
-    let latencies: [(&str, fn(u64) -> f64, f64); 4] = [
+    let latencies: [(&str, Latency, f64); 4] = [
         ("up", |frame| if frame < 1_500 { 8.0 * MS } else { 15.0 * MS }, 0.995),
         ("down", |frame| if frame < 1_500 { 15.0 * MS } else { 8.0 * MS }, 0.995),
         ("ramp", |frame| (8.0 + frame as f64 / 100.0) * MS, 0.995),

@@ -63,8 +63,7 @@ fn start_boards(recording: &Recording, config: &Config, simulate: bool) -> anyho
         .map_err(|e| refuse(config, "benchlab.device", e))?;
     let roster = roster(config);
     let hz = config.benchlab.hz;
-    let (auto, named): (Vec<_>, Vec<_>) =
-        selectors.into_iter().partition(|s| *s == Selector::Auto);
+    let (auto, named): (Vec<_>, Vec<_>) = selectors.into_iter().partition(|s| *s == Selector::Auto);
     for selector in &named {
         let source = BenchlabSource::new(selector.clone(), roster.clone(), hz);
         recording.start(Box::new(source))?;
@@ -77,7 +76,9 @@ fn start_boards(recording: &Recording, config: &Config, simulate: bool) -> anyho
         )
         .is_empty();
         if none && !simulate {
-            eprintln!("no BENCHLAB board is plugged in; one that is plugged in later is recorded too");
+            eprintln!(
+                "no BENCHLAB board is plugged in; one that is plugged in later is recorded too"
+            );
         }
         recording.start_boards(roster, hz, &named)?;
     }

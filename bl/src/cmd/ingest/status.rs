@@ -38,14 +38,19 @@ impl StatusLine {
             entry.2 |= s.state().0 == SourceState::Waiting;
         }
         for (name, (n, lost, waiting)) in rows {
-            let (before, then) = self.before.insert(name.into(), (n, now)).unwrap_or((0, self.began_ns));
+            let (before, then) =
+                self.before.insert(name.into(), (n, now)).unwrap_or((0, self.began_ns));
             let rate = (n - before.min(n)) as f64 / ((now - then).max(1) as f64 / 1e9);
             match (n, waiting, lost) {
                 (0, _, _) => {}
                 (n, true, _) => parts.push(format!("{name} {} waiting", grouped(n))),
                 (n, false, 0) => parts.push(format!("{name} {} ({rate:.0}/s)", grouped(n))),
                 (n, false, lost) => {
-                    parts.push(format!("{name} {} ({rate:.0}/s, {} lost)", grouped(n), grouped(lost)));
+                    parts.push(format!(
+                        "{name} {} ({rate:.0}/s, {} lost)",
+                        grouped(n),
+                        grouped(lost)
+                    ));
                 }
             }
         }
@@ -76,5 +81,6 @@ impl StatusLine {
 }
 
 fn terminal_width() -> usize {
-    rustix::termios::tcgetwinsize(std::io::stderr()).map_or(80, |size| usize::from(size.ws_col).max(20))
+    rustix::termios::tcgetwinsize(std::io::stderr())
+        .map_or(80, |size| usize::from(size.ws_col).max(20))
 }

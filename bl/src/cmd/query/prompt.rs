@@ -22,7 +22,9 @@ pub async fn run(query: &Query) -> anyhow::Result<()> {
     loop {
         let prompt = if statement.is_empty() { "bl> " } else { "..> " };
         match editor.readline(prompt) {
-            Ok(line) if statement.is_empty() && matches!(line.trim(), "\\q" | "quit" | "exit") => break,
+            Ok(line) if statement.is_empty() && matches!(line.trim(), "\\q" | "quit" | "exit") => {
+                break;
+            }
             Ok(line) if statement.is_empty() && matches!(line.trim(), "\\?" | "help") => {
                 eprintln!("{HELP}");
             }

@@ -1,0 +1,54 @@
+# make demo    build, record 20 s, ask three questions, write a file for CapFrameX
+# make test    everything that CI checks; installs what it needs (Debian, Ubuntu)
+# make bench   the figures of the README, measured here
+
+# CI works in a fresh clone each time: what it builds is kept outside of it.
+ifeq ($(CI),true)
+export CARGO_TARGET_DIR ?= $(HOME)/.cache/bl/target
+endif
+CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/bl
+export BL_TEST_VENV ?= $(CACHE)/venv
+
+.PHONY: demo test lint unit peers gst web bench dictionary dist
+
+demo:
+	scripts/demo.sh
+
+test: lint unit peers gst web
+
+lint:
+	scripts/setup.sh build
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps
+
+unit: 
+	scripts/setup.sh build
+	cargo test --workspace
+
+# Against real peers: the official client, DuckDB and pyarrow.
+peers:
+	scripts/setup.sh build peers
+	BL_PYCORE_PYTHON=$(BL_TEST_VENV)/bin/python cargo test --workspace --test pycore -- --ignored
+	BL_PEERS_PYTHON=$(BL_TEST_VENV)/bin/python cargo test --workspace --test readers -- --ignored
+
+# The tracer plugin, in real pipelines, and `bl probe` with it.
+gst:
+	scripts/setup.sh build gst
+	scripts/test-gst.sh
+
+# The page: its own tests, and whether web/dist is what its sources make.
+web:
+	scripts/setup.sh web
+	scripts/test-web.sh
+
+bench:
+	scripts/bench.sh
+
+# schemas/README.md, bl/src/config/default.toml and docs/configuration.md, from what they describe.
+dictionary:
+	BL_UPDATE=1 cargo test -p bl-schemas
+	BL_UPDATE=1 cargo test -p bl config
+
+dist:
+	cargo build --profile dist -p bl

@@ -1,0 +1,68 @@
+//! `bl export`: files for other programs.
+
+mod cx;
+
+use std::path::PathBuf;
+
+use clap::Subcommand;
+
+use super::query;
+use crate::config::{Config, Sources};
+
+/// Arguments of `bl export`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Frames for CapFrameX, which picks them up from a folder that it watches.
+    Cx(cx::Args),
+    /// The answer to a question in SQL as CSV.
+    Csv(Question),
+    /// The answer to a question in SQL as JSON: one array of objects.
+    Json(Question),
+    /// The answer to a question in SQL as Parquet.
+    Parquet(Question),
+}
+
+/// As of `bl query`.
+#[derive(Debug, clap::Args)]
+struct Question {
+    /// The question, such as "SELECT * FROM benchlab".
+    #[arg(conflicts_with = "file", required_unless_present = "file")]
+    sql: Option<String>,
+    /// Read the SQL from a file ('-' for standard input).
+    #[arg(short, long, value_name = "FILE.sql")]
+    file: Option<PathBuf>,
+    /// Only this session, or 'latest'; may be repeated (default: all).
+    #[arg(long, value_name = "NAME")]
+    session: Vec<String>,
+    /// The file to write, which appears only when it is complete (default: standard output).
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
+}
+
+/// Runs `bl export`.
+pub fn run(args: Args, sources: &Sources<'_>) -> anyhow::Result<()> {
+    let config = Config::load(sources)?;
+    let (question, format) = match args.command {
+        Command::Cx(args) => return cx::run(args, &config),
+        Command::Csv(question) => (question, query::Format::Csv),
+        Command::Json(question) => (question, query::Format::Json),
+        Command::Parquet(question) => (question, query::Format::Parquet),
+    };
+    let Question { sql, file, session, output } = question;
+    let args = query::Args {
+        sql,
+        file,
+        session,
+        output,
+        format: Some(format),
+        table: Vec::new(),
+        pairs: Default::default(),
+    };
+    query::answer(&args, &config)
+}

@@ -1,0 +1,260 @@
+//! Sensors of a JSON record (`SensorData2`): everything else that was measured while the frames ran.
+
+use std::collections::BTreeMap;
+use std::num::NonZeroU64;
+
+use arrow::array::{Array, Float64Array};
+use bl_align::resample::{Grid, resample};
+use bl_query::Query;
+
+use super::capture::Capture;
+use super::power::{Board, tolerance_ns};
+use super::{CxError, rows};
+
+/// Spacing of the readings in a record.
+const SPACING_MS: u64 = 250;
+
+/// A sensor that is unknown at more than this share of the instants is left out; else the instants are, as an
+/// array has no place for what is unknown.
+const UNKNOWN: f64 = 0.1;
+
+/// Sensors on one series of instants.
+#[derive(Debug, Default)]
+pub(super) struct Sensors {
+    /// Nanoseconds since the first frame.
+    pub at_ns: Vec<i64>,
+    pub sensors: Vec<Sensor>,
+    /// Names of those that are known too seldom.
+    pub left_out: Vec<String>,
+}
+
+/// One sensor, with a value an instant.
+#[derive(Debug)]
+pub(super) struct Sensor {
+    pub id: String,
+    pub name: String,
+    /// Type of sensor, as LibreHardwareMonitor calls it.
+    pub kind: &'static str,
+    pub values: Vec<f64>,
+}
+
+/// Columns of a table that are sensors, by what tells several of their kind apart.
+struct Group {
+    table: &'static str,
+    /// SQL for the key, and for the rows.
+    key: &'static str,
+    rows: String,
+    /// Column, type, and the sensor's name with `{}` for the key.
+    columns: Vec<(String, &'static str, String)>,
+}
+
+impl Sensors {
+    /// Reads what was measured during the capture.
+    pub async fn read(
+        query: &Query,
+        capture: &Capture,
+        board: Option<&Board>,
+    ) -> Result<Self, CxError> {
+        let step_ns = NonZeroU64::MIN.saturating_add(SPACING_MS * 1_000_000 - 1);
+        let grid = Grid::covering(capture.start_ns(), capture.span_ns(), step_ns);
+        let mut found = Vec::new();
+        let groups = [gpu(), cpu(), rapl(), hwmon()].into_iter().chain(board.map(benchlab));
+        for group in groups {
+            found.append(&mut group.read(query, grid).await?);
+        }
+        Ok(Self::of(found, grid))
+    }
+
+    fn of(found: Vec<(Sensor, Vec<Option<f64>>)>, grid: Grid) -> Self {
+        let mut sensors = Self::default();
+        let mut known = vec![true; grid.count];
+        let mut kept = Vec::new();
+        for (sensor, values) in found {
+            let unknown = values.iter().filter(|value| value.is_none()).count();
+            if unknown as f64 > grid.count as f64 * UNKNOWN {
+                sensors.left_out.push(sensor.name);
+                continue;
+            }
+            known.iter_mut().zip(&values).for_each(|(known, value)| *known &= value.is_some());
+            kept.push((sensor, values));
+        }
+        let is_known = |at: &usize| known[*at];
+        let at_ns = |at: usize| grid.instant_ns(at) - grid.start_ns;
+        sensors.at_ns = (0..grid.count).filter(is_known).map(at_ns).collect();
+        for (mut sensor, values) in kept {
+            sensor.values = (0..grid.count).filter(is_known).filter_map(|at| values[at]).collect();
+            sensors.sensors.push(sensor);
+        }
+        sensors
+    }
+}
+
+/// Samples of all columns of one key.
+#[derive(Default)]
+struct Series {
+    ts_ns: Vec<i64>,
+    /// Not a number where unknown.
+    columns: Vec<Vec<f64>>,
+}
+
+impl Group {
+    /// Its sensors that have any value, on the grid.
+    async fn read(
+        &self,
+        query: &Query,
+        grid: Grid,
+    ) -> Result<Vec<(Sensor, Vec<Option<f64>>)>, CxError> {
+        let Self { table, key, rows: of, columns } = self;
+        let names: Vec<String> = columns.iter().map(|(name, ..)| rows::identifier(name)).collect();
+        let sql =
+            format!("SELECT ts, {key}, {} FROM {table} WHERE {of} ORDER BY ts", names.join(", "));
+        let mut batches = rows::ask(query, &sql).await?;
+        let mut by_key: BTreeMap<String, Series> = BTreeMap::new();
+        while let Some(batch) = batches.next().await {
+            let batch = batch?;
+            let ts_ns = rows::instants(&batch, 0)?;
+            let keys = rows::texts(&batch, 1)?;
+            let values: Vec<Float64Array> = (2..batch.num_columns())
+                .map(|c| rows::floats(&batch, c))
+                .collect::<Result<_, _>>()?;
+            for (row, &ts_ns) in ts_ns.iter().enumerate() {
+                let key = if keys.is_valid(row) { keys.value(row) } else { "" };
+                if !by_key.contains_key(key) {
+                    by_key.insert(key.into(), Series::default());
+                }
+                let Some(series) = by_key.get_mut(key) else { continue };
+                series.ts_ns.push(ts_ns);
+                series.columns.resize_with(values.len(), Vec::new);
+                for (column, values) in series.columns.iter_mut().zip(&values) {
+                    column.push(if values.is_valid(row) { values.value(row) } else { f64::NAN });
+                }
+            }
+        }
+        let mut found = Vec::new();
+        for (nth, (key, series)) in by_key.iter().enumerate() {
+            let tolerance_ns = tolerance_ns(&series.ts_ns).unsigned_abs();
+            for ((column, kind, name), values) in columns.iter().zip(&series.columns) {
+                let samples = series.ts_ns.iter().copied().zip(values.iter().map(|v| Some(*v)));
+                let on_grid = resample(samples, grid, tolerance_ns);
+                if on_grid.iter().any(Option::is_some) {
+                    let id = format!("/{table}/{key}/{column}");
+                    let sensor = Sensor {
+                        id,
+                        name: named(name, key, nth),
+                        kind: kind_of(kind, key),
+                        values: vec![],
+                    };
+                    found.push((sensor, on_grid));
+                }
+            }
+        }
+        Ok(found)
+    }
+}
+
+/// The name of a sensor. CapFrameX takes the processor's and the card's power from the first sensors whose names
+/// have `CPU Package` and `GPU Power` in them: those are software sensors (RAPL, the driver), and only they are
+/// called so.
+fn named(name: &str, key: &str, nth: usize) -> String {
+    match name {
+        "RAPL" => match key.strip_prefix("package-") {
+            Some("0") => "CPU Package".into(),
+            Some(number) if number.bytes().all(|c| c.is_ascii_digit()) => {
+                format!("CPU Package {number}")
+            }
+            _ => format!("RAPL {key}"),
+        },
+        "HWMON" => key.rsplit_once('|').map_or(key, |(name, _)| name).into(),
+        _ if nth > 0 => name.replace("GPU", &format!("GPU{nth}")),
+        _ => name.into(),
+    }
+}
+
+/// Types of hwmon sensors go by their unit, which is the last part of their key.
+fn kind_of(kind: &'static str, key: &str) -> &'static str {
+    if !kind.is_empty() {
+        return kind;
+    }
+    match key.rsplit_once('|').map_or("", |(_, unit)| unit) {
+        "degC" => "Temperature",
+        "V" => "Voltage",
+        "A" => "Current",
+        "W" => "Power",
+        "J" => "Energy",
+        "rpm" => "Fan",
+        "Hz" => "Frequency",
+        _ => "Level",
+    }
+}
+
+fn group(
+    table: &'static str,
+    key: &'static str,
+    rows: &str,
+    columns: &[(&str, &'static str, &str)],
+) -> Group {
+    let columns = columns.iter().map(|(c, kind, name)| (c.to_string(), *kind, name.to_string()));
+    Group { table, key, rows: rows.into(), columns: columns.collect() }
+}
+
+fn gpu() -> Group {
+    let columns = [
+        ("util_pct", "Load", "GPU Core"),
+        ("encoder_pct", "Load", "GPU Video Encode"),
+        ("power_w", "Power", "GPU Power"),
+        ("temp_c", "Temperature", "GPU Core"),
+        ("hotspot_c", "Temperature", "GPU Hot Spot"),
+        ("mem_temp_c", "Temperature", "GPU Memory Junction"),
+        ("core_mhz", "Clock", "GPU Core"),
+        ("mem_mhz", "Clock", "GPU Memory"),
+        ("fan_pct", "Control", "GPU Fan"),
+        ("fan_rpm", "Fan", "GPU Fan"),
+    ];
+    group("gpu", "coalesce(uuid, CAST(gpu AS VARCHAR))", "true", &columns)
+}
+
+fn cpu() -> Group {
+    let columns = [("busy_pct", "Load", "CPU Total"), ("freq_mhz", "Clock", "CPU Clock")];
+    group("cpu", "cpu", "cpu = 'all'", &columns)
+}
+
+fn rapl() -> Group {
+    group("rapl", "domain", "true", &[("power_w", "Power", "RAPL")])
+}
+
+fn hwmon() -> Group {
+    let key =
+        "concat(split_part(chip, '@', 1), ' ', coalesce(nullif(label, ''), sensor), '|', unit)";
+    group("hwmon", key, "true", &[("value", "", "HWMON")])
+}
+
+/// The board's rails, sums, temperatures and fans, as its table has them; single wires and raw inputs stay in the
+/// store.
+fn benchlab(board: &Board) -> Group {
+    let columns = bl_schemas::table("benchlab").into_iter().flat_map(|table| &table.columns);
+    let columns = columns.filter_map(|column| {
+        let kind = match column.unit.as_deref()? {
+            "W" => "Power",
+            "V" => "Voltage",
+            "A" => "Current",
+            "degC" => "Temperature",
+            "rpm" => "Fan",
+            "%RH" => "Level",
+            _ => return None,
+        };
+        let (stem, _) = column.name.rsplit_once('_')?;
+        let is_inner =
+            stem.contains("wire") || stem.starts_with("vin") || ["vdd", "vref"].contains(&stem);
+        let name = match stem {
+            _ if is_inner => return None,
+            "sys" => "BENCHLAB System".into(),
+            "cpu" => "BENCHLAB CPU Rails".into(),
+            "gpu" => "BENCHLAB Card Rails".into(),
+            "mb" => "BENCHLAB Board Rails".into(),
+            _ => format!("BENCHLAB {}", stem.to_uppercase().replace('_', " ")),
+        };
+        Some((column.name.clone(), kind, name))
+    });
+    let columns = columns.collect();
+    Group { table: "benchlab", key: "coalesce(device_uid, '')", rows: board.condition(), columns }
+}

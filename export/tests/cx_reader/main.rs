@@ -1,0 +1,323 @@
+//! Every file that is exported passes a reader with CapFrameX's rules.
+
+mod csv;
+mod json;
+mod recording;
+
+use bl_export::cx::{CxError, Metric, Report, Request, Source, StagePair, write_csv, write_json};
+use bl_store::Session;
+
+use recording::{Event, MS, Recording};
+
+fn stages(metric: Metric) -> Request {
+    let pair = StagePair {
+        stage_a: "ingress".into(),
+        stage_b: "encoded".into(),
+        pipeline: None,
+        window_ns: 2_000_000_000,
+        metric,
+    };
+    Request {
+        source: Source::Stages(pair),
+        application: Some("Test App".parse().unwrap()),
+        board: None,
+    }
+}
+
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap()
+}
+
+fn export(
+    recording: &Recording,
+    session: &Session,
+    request: &Request,
+) -> Result<(Vec<u8>, Report), CxError> {
+    let mut out = Vec::new();
+    let report = runtime().block_on(write_csv(&recording.store, session, request, &mut out))?;
+    Ok((out, report))
+}
+
+/// Exports and loads.
+fn loaded(recording: &Recording, session: &Session, request: &Request) -> (csv::Loaded, Report) {
+    let (bytes, report) = export(recording, session, request).unwrap();
+    let loaded = csv::load(&bytes).unwrap();
+    assert_eq!(loaded.time_s.len() as u64, report.frames);
+    assert_eq!(loaded.dropped.iter().filter(|dropped| **dropped).count() as u64, report.dropped);
+    (loaded, report)
+}
+
+#[test]
+fn latencies_are_those_of_the_pairs_wherever_frames_were_dropped() {
+    for drops in [vec![], vec![0, 1], vec![20, 21, 22], vec![58, 59]] {
+        let mut recording = Recording::begin();
+        recording.frames(60, &drops);
+        let session = recording.end();
+        let (csv, report) = loaded(&recording, &session, &stages(Metric::Latency));
+        let kept: Vec<i64> = (0..60).filter(|frame| !drops.contains(frame)).collect();
+        let expected: Vec<f64> = kept.iter().map(|frame| 5.0 + *frame as f64 / 1e3).collect();
+        assert_eq!(csv.frame_ms, expected);
+        assert_eq!(csv.display_ms, csv.frame_ms);
+        let times: Vec<f64> = kept.iter().map(|f| ((f - kept[0]) * 16) as f64 / 1e3).collect();
+        assert_eq!(csv.time_s, times);
+        assert_eq!(csv.application.as_deref(), Some("Test App"));
+        assert_eq!(report.dropped, 0);
+        let told = report.notes.iter().any(|note| note.contains("never reached encoded"));
+        assert_eq!(told, !drops.is_empty(), "{:?}", report.notes);
+    }
+}
+
+#[test]
+fn intervals_are_frame_times_and_mark_drops() {
+    for drops in [vec![], vec![0, 1], vec![20, 21, 22], vec![58, 59]] {
+        let mut recording = Recording::begin();
+        recording.frames(60, &drops);
+        let session = recording.end();
+        let (csv, _) = loaded(&recording, &session, &stages(Metric::Interval));
+        assert_eq!(csv.frame_ms, vec![16.0; 59]);
+        let expected: Vec<bool> = (1..60).map(|frame| drops.contains(&frame)).collect();
+        assert_eq!(csv.dropped, expected);
+    }
+}
+
+#[test]
+fn power_is_on_the_line_between_samples_and_unknown_elsewhere() {
+    let mut recording = Recording::begin();
+    recording.frames(60, &[]);
+    // 10 W more each 20 ms; nothing before 1.2 s, and a gap from 1.4 to 1.7 s.
+    let samples = (60..100).filter(|k| !(70..85).contains(k));
+    recording.board("AB", samples.map(|k| (k * 20 * MS, Some(k as f64 * 10.0), Some(0.0))));
+    let session = recording.end();
+    let (csv, _) = loaded(&recording, &session, &stages(Metric::Latency));
+    for (frame, power_w) in csv.power_w.iter().enumerate() {
+        let at_ms = 1000 + frame as i64 * 16;
+        let is_known = (1200..=1380).contains(&at_ms) || (1700..=1980).contains(&at_ms);
+        assert_eq!(*power_w, is_known.then_some(at_ms as f64 / 2.0 + 20.0), "at {at_ms} ms");
+    }
+}
+
+#[test]
+fn of_several_boards_one_has_to_be_chosen() {
+    let mut recording = Recording::begin();
+    recording.frames(30, &[]);
+    for (uid, watts) in [("AB", 10.0), ("CD", 50.0)] {
+        recording.board(uid, (0..200).map(|k| (k * 20 * MS, Some(watts), Some(0.0))));
+    }
+    let session = recording.end();
+    let mut request = stages(Metric::Latency);
+    let (csv, report) = loaded(&recording, &session, &request);
+    assert!(csv.power_w.iter().all(Option::is_none));
+    assert!(report.notes.iter().any(|note| note.contains("AB, CD")), "{:?}", report.notes);
+    request.board = Some("CD".into());
+    let (csv, _) = loaded(&recording, &session, &request);
+    assert!(csv.power_w.iter().all(|power_w| *power_w == Some(70.0)));
+    request.board = Some("EF".into());
+    let error = export(&recording, &session, &request).unwrap_err();
+    assert!(error.is_usage() && error.to_string().contains("AB, CD"), "{error}");
+}
+
+#[test]
+fn events_without_a_key_are_paired_by_their_order() {
+    let mut recording = Recording::begin();
+    let event = |at_ns, stage| Event { at_ns, stage, frame: None, pipeline: None };
+    let mut events: Vec<Event<'_>> = Vec::new();
+    for frame in 0..200 {
+        events.push(event(frame * 16 * MS, "ingress"));
+        events.push(event(frame * 16 * MS + 4 * MS, "encoded"));
+    }
+    recording.events(&events);
+    let session = recording.end();
+    let (csv, report) = loaded(&recording, &session, &stages(Metric::Latency));
+    assert_eq!(csv.frame_ms, vec![4.0; 200]);
+    assert!(report.notes.iter().any(|note| note.contains("by their order")));
+}
+
+#[test]
+fn pipelines_are_not_mixed() {
+    let mut recording = Recording::begin();
+    let mut events = Vec::new();
+    for frame in 0..40 {
+        for (pipeline, latency_ns) in [("one", 3 * MS), ("two", 6 * MS)] {
+            let event =
+                |at_ns, stage| Event { at_ns, stage, frame: Some(frame), pipeline: Some(pipeline) };
+            events.push(event(frame * 16 * MS, "ingress"));
+            events.push(event(frame * 16 * MS + latency_ns, "encoded"));
+        }
+    }
+    recording.events(&events);
+    let session = recording.end();
+    let mut request = stages(Metric::Latency);
+    let error = export(&recording, &session, &request).unwrap_err();
+    assert!(error.is_usage() && error.to_string().contains("one, two"), "{error}");
+    let Source::Stages(pair) = &mut request.source else { unreachable!() };
+    pair.pipeline = Some("two".into());
+    assert_eq!(loaded(&recording, &session, &request).0.frame_ms, vec![6.0; 40]);
+}
+
+#[test]
+fn frame_logs_are_exported_as_they_are() {
+    let mut recording = Recording::begin();
+    let mut frames = vec![(Some(16.6667), Some(16.5), Some(false)); 30];
+    frames[3] = (Some(20.0), None, Some(true));
+    frames[4] = (None, None, None);
+    recording.log("a.csv", &frames);
+    let session = recording.end();
+    let request = Request { source: Source::Log(None), application: None, board: None };
+    let (csv, report) = loaded(&recording, &session, &request);
+    assert_eq!(csv.application.as_deref(), Some("Some Game"));
+    assert_eq!(csv.frame_ms.len(), 29);
+    assert_eq!((csv.frame_ms[0], csv.display_ms[0]), (16.6667, 16.5));
+    assert_eq!((csv.frame_ms[3], csv.display_ms[3], csv.dropped[3]), (20.0, 20.0, true));
+    assert!(report.notes.iter().any(|note| note.contains("1 frames without a frame time")));
+}
+
+fn record(recording: &Recording, session: &Session, request: &Request) -> (json::Loaded, Report) {
+    let mut out = Vec::new();
+    let writing = write_json(&recording.store, session, request, &mut out);
+    let report = runtime().block_on(writing).unwrap();
+    let loaded = json::load(&out).unwrap();
+    assert_eq!(loaded.time_s.len() as u64, report.frames);
+    assert_eq!(loaded.dropped.iter().filter(|dropped| **dropped).count() as u64, report.dropped);
+    (loaded, report)
+}
+
+/// Watts that grow by 1 W each 2 ms from the session's start.
+fn ramp(at_ns: i64) -> f64 {
+    at_ns as f64 / (2 * MS) as f64
+}
+
+#[test]
+fn a_record_has_frames_power_sensors_and_the_machine() {
+    let mut recording = Recording::begin();
+    recording.frames(60, &[0, 30, 59]);
+    recording.board("AB", (0..120).map(|k| (k * 20 * MS, Some(ramp(k * 20 * MS)), Some(50.0))));
+    let session = recording.end();
+    let (latency, _) = record(&recording, &session, &stages(Metric::Latency));
+    assert_eq!((latency.frame_ms.len(), latency.frame_ms[0]), (57, 5.001));
+    let (json, report) = record(&recording, &session, &stages(Metric::Interval));
+    assert_eq!(json.frame_ms, vec![16.0; 59]);
+    assert_eq!((json.dropped[29], json.dropped[58], report.dropped), (true, true, 2));
+    let [gpu, cpu, system] = &json.power_w;
+    for (sample, (cpu, system)) in cpu.iter().zip(system).enumerate() {
+        // The first frame with a frame time began at 1016 ms.
+        let expected = ramp(1016 * MS + sample as i64 * json.sample_ms as i64 * MS);
+        assert!((cpu - expected).abs() < 1e-3 && (system - expected - 70.0).abs() < 1e-3);
+    }
+    assert!(gpu.iter().all(|watts| *watts == 50.0));
+    let info = &json.record["Info"];
+    assert_eq!(info["ProcessName"], "Test App");
+    assert_eq!(info["Processor"], "Test CPU 9000");
+    assert_eq!(info["Motherboard"], "Acme X1");
+    assert_eq!(info["SystemRam"], "32 GB");
+    assert_eq!(info["CreationDate"], "2025-11-11T14:30:01Z");
+    let sensors = json.record["Runs"][0]["SensorData2"].as_object().unwrap();
+    assert_eq!(sensors["/benchlab/AB/ambient_c"]["Name"], "BENCHLAB AMBIENT");
+    assert_eq!(
+        sensors["/benchlab/AB/ambient_c"]["Values"],
+        serde_json::json!([21.5, 21.5, 21.5, 21.5])
+    );
+    assert_eq!(sensors["/benchlab/AB/eps1_w"]["Values"][1], ramp(1266 * MS));
+    let again = record(&recording, &session, &stages(Metric::Interval)).0;
+    assert_eq!(again.record, json.record);
+    assert_ne!(latency.record["Hash"], json.record["Hash"]);
+}
+
+#[test]
+fn unknown_power_costs_a_few_frames_or_the_power_but_is_never_made_up() {
+    let with = |known: fn(i64) -> bool| {
+        let mut recording = Recording::begin();
+        recording.frames(100, &[]);
+        let watts = |k: i64| (k * 20 * MS, Some(100.0), known(k * 20).then_some(50.0));
+        recording.board("AB", (0..200).map(watts));
+        let session = recording.end();
+        record(&recording, &session, &stages(Metric::Latency))
+    };
+    let is_noted =
+        |report: &Report, what: &str| report.notes.iter().any(|note| note.contains(what));
+    // From 1 s to 2.584 s. Known from the third frame on, up to the last but three.
+    let (json, report) = with(|at_ms| (1020..=2540).contains(&at_ms));
+    assert_eq!(json.frame_ms.len(), 95);
+    assert_eq!(json.frame_ms[0], 5.002);
+    assert!(json.power_w.iter().all(|watts| !watts.is_empty()));
+    assert!(is_noted(&report, "not known at 5 of 100 frames"), "{:?}", report.notes);
+    // A gap within, and known too late.
+    let known: [fn(i64) -> bool; 2] = [|at| !(1500..2000).contains(&at), |at| at > 1400];
+    for known in known {
+        let (json, report) = with(known);
+        assert_eq!(json.frame_ms.len(), 100);
+        assert!(json.power_w.iter().all(Vec::is_empty));
+        assert!(is_noted(&report, "there are no PMD arrays"), "{:?}", report.notes);
+    }
+    // What the board does not have at all.
+    let (json, _) = with(|_| false);
+    assert!(
+        json.power_w[0].is_empty() && json.power_w[2].is_empty() && !json.power_w[1].is_empty()
+    );
+}
+
+#[test]
+fn nothing_to_export_is_said_plainly() {
+    let mut recording = Recording::begin();
+    let empty = recording.end();
+    let text = |recording: &Recording, session: &Session, request: &Request| {
+        let error = export(recording, session, request).unwrap_err();
+        assert!(!error.is_usage());
+        error.to_string()
+    };
+    for metric in [Metric::Latency, Metric::Interval] {
+        let error = text(&recording, &empty, &stages(metric));
+        assert!(
+            error.contains("no events of stage \"ingress\": it has no stage events"),
+            "{error}"
+        );
+    }
+    let log = Request { source: Source::Log(None), application: None, board: None };
+    assert!(text(&recording, &empty, &log).contains("no imported frame log"));
+
+    let mut recording = Recording::begin();
+    recording.frames(30, &(0..30).collect::<Vec<_>>());
+    let session = recording.end();
+    let error = text(&recording, &session, &stages(Metric::Latency));
+    assert!(error.contains("stage \"encoded\": it has ingress"), "{error}");
+    let (csv, report) = loaded(&recording, &session, &stages(Metric::Interval));
+    assert!(csv.dropped.iter().all(|dropped| !dropped));
+    assert!(report.notes.iter().any(|note| note.contains("nothing tells which frames")));
+}
+
+#[test]
+fn the_reader_refuses_what_capframex_would_load_wrongly() {
+    let refused = |text: &str| csv::load(text.as_bytes()).unwrap_err();
+    let five = "TimeInSeconds,MsBetweenPresents,Dropped,Application,Note_Power_W\n0,16,0,app,100";
+    assert!(refused(five).contains("taken for data"));
+    let header = "Application,TimeInSeconds,MsBetweenPresents,MsBetweenDisplayChange,Dropped";
+    assert!(refused(header).contains("no data row"));
+    for row in [
+        "a,0,16,16,True",
+        "a,0,16,16,",
+        "a,0,0,16,0",
+        "a,0,NaN,16,0",
+        "a,0,16,16,0\n",
+        "a,b,0,16,16,0",
+    ] {
+        refused(&format!("{header}\n{row}"));
+    }
+    assert!(csv::load(format!("{header}\na,0,16,16,0").as_bytes()).is_ok());
+}
+
+#[test]
+fn a_small_file_looks_like_this() {
+    let mut recording = Recording::begin();
+    recording.frames(4, &[2]);
+    recording.board("AB", (0..80).map(|k| (k * 20 * MS, Some(100.0), Some(k as f64 / 8.0))));
+    let session = recording.end();
+    let (latency, report) = export(&recording, &session, &stages(Metric::Latency)).unwrap();
+    insta::assert_snapshot!("latency", String::from_utf8(latency).unwrap());
+    insta::assert_snapshot!("notes", report.notes.join("\n"));
+    let (interval, _) = export(&recording, &session, &stages(Metric::Interval)).unwrap();
+    insta::assert_snapshot!("interval", String::from_utf8(interval).unwrap());
+    let mut record = Vec::new();
+    let request = stages(Metric::Latency);
+    runtime().block_on(write_json(&recording.store, &session, &request, &mut record)).unwrap();
+    let record: serde_json::Value = serde_json::from_slice(&record).unwrap();
+    insta::assert_snapshot!("record", serde_json::to_string_pretty(&record).unwrap());
+}

@@ -1,0 +1,154 @@
+//! Raw rows of one table of a session in order of time, whatever files they lie in.
+
+use std::collections::VecDeque;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use bl_schemas::Table;
+use bl_store::{Footer, Session, StoreError};
+use datafusion::arrow::array::{AsArray, RecordBatch, UInt64Array, new_null_array};
+use datafusion::arrow::compute::{concat_batches, take_record_batch};
+use datafusion::arrow::datatypes::{Schema, SchemaRef, TimestampNanosecondType};
+use datafusion::parquet::arrow::ProjectionMask;
+use datafusion::parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+
+use super::{LatencyError, arrow};
+
+/// Where some rows lie, each sorted by `ts`.
+enum Part {
+    File(PathBuf),
+    Rows(RecordBatch),
+}
+
+/// The rows of a table between two instants, in order of `ts`; the first column is `ts`. Memory: the rows of
+/// the files that overlap in time.
+pub(super) struct InOrder<'a> {
+    session: &'a Session,
+    schema: SchemaRef,
+    parts: VecDeque<(i64, Part)>,
+    waiting: Option<RecordBatch>,
+    from_ns: i64,
+    to_ns: i64,
+}
+
+impl<'a> InOrder<'a> {
+    /// Rows of `table` with `from_ns <= ts <= to_ns`; `columns` begin with `ts`.
+    pub fn open(
+        session: &'a Session,
+        table: &'static Table,
+        columns: &[&str],
+        (from_ns, to_ns): (i64, i64),
+    ) -> Result<Self, LatencyError> {
+        let at_rest = table.schema();
+        let fields = columns.iter().filter_map(|name| at_rest.field_with_name(name).ok().cloned());
+        let schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
+        let snapshot = session.snapshot(table)?;
+        let mut parts = Vec::new();
+        for file in snapshot.sealed {
+            let footer = Footer::read(&file.path)?;
+            let first = footer.first_ts.unwrap_or(i64::MIN);
+            if first <= to_ns && footer.last_ts.unwrap_or(i64::MAX) >= from_ns {
+                parts.push((first, Part::File(file.path)));
+            }
+        }
+        for batch in snapshot.open {
+            let batch = project(&batch, &schema).map_err(arrow(session))?;
+            let stamps = stamps(&batch);
+            if let (Some(first), Some(last)) = (stamps.first(), stamps.last())
+                && *first <= to_ns
+                && *last >= from_ns
+            {
+                parts.push((*first, Part::Rows(batch)));
+            }
+        }
+        parts.sort_by_key(|(first, _)| *first);
+        Ok(Self { session, schema, parts: parts.into(), waiting: None, from_ns, to_ns })
+    }
+
+    /// The next rows: all that are before those of the files to come.
+    pub fn next(&mut self) -> Result<Option<RecordBatch>, LatencyError> {
+        let fails = arrow(self.session);
+        while let Some((_, part)) = self.parts.pop_front() {
+            let rows = match part {
+                Part::Rows(rows) => rows,
+                Part::File(path) => self.read(&path)?,
+            };
+            let rows = self.within(&rows);
+            let rows = match self.waiting.take() {
+                Some(waiting) => concat_batches(&self.schema, [&waiting, &rows]).map_err(&fails)?,
+                None => rows,
+            };
+            let rows = sorted(rows).map_err(&fails)?;
+            let due = match self.parts.front() {
+                Some((next, _)) => stamps(&rows).partition_point(|ts| ts < next),
+                None => rows.num_rows(),
+            };
+            if due < rows.num_rows() {
+                self.waiting = Some(rows.slice(due, rows.num_rows() - due));
+            }
+            if due > 0 {
+                return Ok(Some(rows.slice(0, due)));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The rest as one batch.
+    pub fn all(mut self) -> Result<RecordBatch, LatencyError> {
+        let mut batches = Vec::new();
+        while let Some(batch) = self.next()? {
+            batches.push(batch);
+        }
+        concat_batches(&self.schema, &batches).map_err(arrow(self.session))
+    }
+
+    fn read(&self, path: &PathBuf) -> Result<RecordBatch, LatencyError> {
+        let fails = |source| StoreError::Parquet { path: path.clone(), source };
+        let file = std::fs::File::open(path).map_err(|e| {
+            StoreError::Io(std::io::Error::new(e.kind(), format!("{}: {e}", path.display())))
+        })?;
+        let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(fails)?;
+        let names: Vec<&str> = self.schema.fields().iter().map(|f| f.name().as_str()).collect();
+        let mask = ProjectionMask::columns(builder.parquet_schema(), names);
+        let reader = builder.with_projection(mask).build().map_err(fails)?;
+        let batches = reader
+            .map(|batch| project(&batch?, &self.schema))
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(arrow(self.session))?;
+        concat_batches(&self.schema, &batches).map_err(arrow(self.session))
+    }
+
+    fn within(&self, rows: &RecordBatch) -> RecordBatch {
+        let stamps = stamps(rows);
+        let from = stamps.partition_point(|ts| *ts < self.from_ns);
+        let to = stamps.partition_point(|ts| *ts <= self.to_ns).max(from);
+        rows.slice(from, to - from)
+    }
+}
+
+/// The stamps of rows whose first column is `ts`.
+pub(super) fn stamps(batch: &RecordBatch) -> &[i64] {
+    batch.column(0).as_primitive::<TimestampNanosecondType>().values()
+}
+
+/// The columns of `schema`; null where an older writer did not know one.
+fn project(
+    batch: &RecordBatch,
+    schema: &SchemaRef,
+) -> Result<RecordBatch, datafusion::arrow::error::ArrowError> {
+    let columns = schema.fields().iter().map(|field| match batch.column_by_name(field.name()) {
+        Some(array) => datafusion::arrow::compute::cast(array, field.data_type()),
+        None => Ok(new_null_array(field.data_type(), batch.num_rows())),
+    });
+    RecordBatch::try_new(Arc::clone(schema), columns.collect::<Result<Vec<_>, _>>()?)
+}
+
+fn sorted(batch: RecordBatch) -> Result<RecordBatch, datafusion::arrow::error::ArrowError> {
+    let ts = stamps(&batch);
+    if ts.is_sorted() {
+        return Ok(batch);
+    }
+    let mut order: Vec<u64> = (0..ts.len() as u64).collect();
+    order.sort_by_key(|row| ts[*row as usize]);
+    take_record_batch(&batch, &UInt64Array::from(order))
+}

@@ -1,0 +1,102 @@
+//! What each frame cost: the rows of table `latency`, from the raw rows of a session.
+//!
+//! [`align()`] writes them into `aligned/latency` and [`compute`] makes those that are not
+//! there yet; both run the same code, and go on where the files end.
+
+mod align;
+mod events;
+mod pairing;
+mod power;
+mod progress;
+mod rows;
+
+use bl_store::StoreError;
+
+pub use align::{Aligned, AlignedPair, align};
+pub(crate) use progress::Progress;
+pub(crate) use rows::{Until, compute};
+
+/// Power samples further from an event than this do not tell its power: 200 ms, ten samples at 50 Hz.
+pub const DEFAULT_TOLERANCE_NS: i64 = 200_000_000;
+
+/// Which rows the table `latency` has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LatencyOptions {
+    /// Pairs of stages, each `(stage_a, stage_b)`.
+    pub pairs: Vec<(String, String)>,
+    /// How those pairs are made.
+    pub method: Method,
+}
+
+/// How the rows of a pair of stages are made. Rows made otherwise are made anew.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Method {
+    /// The longest time from `stage_a` to `stage_b`; a frame that takes longer is dropped.
+    pub window_ns: i64,
+    /// The oldest power sample that tells the power of an event, and the longest time between two samples that
+    /// energy is integrated over.
+    pub tolerance_ns: i64,
+    /// UID of the board whose power counts; without one, the board with the first sample of the session.
+    /// Boards are never added up: two of them may measure the same supply.
+    pub device: Option<String>,
+}
+
+impl Default for Method {
+    fn default() -> Self {
+        Self {
+            window_ns: bl_align::pair::DEFAULT_WINDOW_NS,
+            tolerance_ns: DEFAULT_TOLERANCE_NS,
+            device: None,
+        }
+    }
+}
+
+impl Default for LatencyOptions {
+    /// No pairs but those that are aligned already.
+    fn default() -> Self {
+        Self { pairs: Vec::new(), method: Method::default() }
+    }
+}
+
+/// Why latencies cannot be computed.
+#[derive(Debug, thiserror::Error)]
+pub enum LatencyError {
+    /// Raw rows cannot be read, or aligned ones not be written.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// Two stages that cannot be a pair.
+    #[error("stage {0:?} cannot be paired with itself: name two stages")]
+    SameStage(String),
+    /// Rows that do not fit together.
+    #[error("computing latencies of session {session}: {source}")]
+    Arrow {
+        /// The session.
+        session: String,
+        /// What went wrong.
+        source: datafusion::arrow::error::ArrowError,
+    },
+    /// The power series is out of order, which sorting has to prevent.
+    #[error("computing the energy of frames: {0}")]
+    Energy(#[from] bl_align::energy::EnergyError),
+    /// The same for as-of matching.
+    #[error("computing the power of frames: {0}")]
+    AsOf(#[from] bl_align::as_of::AsOfError),
+    /// The notes of what is aligned cannot be read.
+    #[error("{path}: {what}; remove the folder that it is in and align again")]
+    Progress {
+        /// The file.
+        path: String,
+        /// What is wrong with it.
+        what: String,
+    },
+    /// Another process aligns the session.
+    #[error("session {0} is being aligned by another process: wait until it is done")]
+    Busy(String),
+}
+
+/// What went wrong with Arrow in a session.
+fn arrow(
+    session: &bl_store::Session,
+) -> impl Fn(datafusion::arrow::error::ArrowError) -> LatencyError + '_ {
+    |source| LatencyError::Arrow { session: session.id().to_string(), source }
+}

@@ -1,0 +1,141 @@
+//! Table `latency`: what is aligned, and what is not aligned yet computed on the spot.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bl_schemas::Table;
+use bl_store::Session as Recorded;
+use datafusion::arrow::array::StringArray;
+use datafusion::arrow::datatypes::SchemaRef;
+use datafusion::arrow::record_batch::RecordBatch;
+use datafusion::catalog::{Session, TableProvider};
+use datafusion::error::{DataFusionError, Result};
+use datafusion::logical_expr::{Expr, TableProviderFilterPushDown, TableType};
+use datafusion::physical_plan::ExecutionPlan;
+
+use super::prune::{is_about, passing};
+use super::scan::Scan;
+use super::sql_types::{sql_schema, to_sql};
+use crate::latency::{LatencyError, LatencyOptions, Progress, Until, compute};
+
+/// The columns by which whole pairs of a session pass or do not.
+const DECIDED: [&str; 4] = ["session", "node", "stage_a", "stage_b"];
+
+/// The table over some sessions of the store, as it is when it is scanned: the pairs of stages of the options, and
+/// those that are aligned beside them.
+#[derive(Debug)]
+pub(super) struct LatencyTable {
+    schema: SchemaRef,
+    sessions: Vec<Recorded>,
+    options: LatencyOptions,
+}
+
+/// One pair of stages in one session.
+struct Wanted {
+    session: Recorded,
+    progress: Progress,
+    options: LatencyOptions,
+}
+
+impl LatencyTable {
+    pub fn new(table: &'static Table, sessions: Vec<Recorded>, options: LatencyOptions) -> Self {
+        Self { schema: sql_schema(table), sessions, options }
+    }
+
+    /// The pairs of which rows may pass the filters, each with its session.
+    fn wanted(&self, state: &dyn Session, filters: &[Expr]) -> Result<Vec<Wanted>> {
+        let mut all = Vec::new();
+        for session in &self.sessions {
+            let progress = Progress::read(session).map_err(external)?;
+            let one = |pair: &(String, String), method: &_| Wanted {
+                session: session.clone(),
+                progress: progress.clone(),
+                options: LatencyOptions { pairs: vec![pair.clone()], method: Clone::clone(method) },
+            };
+            all.extend(self.options.pairs.iter().map(|pair| one(pair, &self.options.method)));
+            for aligned in &progress.pairs {
+                let pair = (aligned.stage_a.clone(), aligned.stage_b.clone());
+                if !self.options.pairs.contains(&pair) {
+                    all.push(one(&pair, &aligned.method));
+                }
+            }
+        }
+        let column = |of: fn(&Wanted) -> &str| StringArray::from_iter_values(all.iter().map(of));
+        let columns = [
+            (DECIDED[0], column(|w| w.session.id().as_str())),
+            (DECIDED[1], column(|w| &w.session.manifest().node)),
+            (DECIDED[2], column(|w| &w.options.pairs[0].0)),
+            (DECIDED[3], column(|w| &w.options.pairs[0].1)),
+        ];
+        let passing = passing(state, filters, &columns)?;
+        Ok(all.into_iter().zip(passing).filter(|(_, kept)| *kept).map(|(w, _)| w).collect())
+    }
+}
+
+impl Wanted {
+    /// The aligned files and the rows beside them.
+    fn rows(&self) -> Result<(Vec<PathBuf>, Vec<RecordBatch>), LatencyError> {
+        let folder = self.session.dir().aligned("latency");
+        let tasks = self.progress.tasks(&self.session, &self.options)?;
+        let files = tasks.iter().filter_map(|task| task.done.as_ref());
+        let files = files.flat_map(|done| done.files.iter().map(|name| folder.join(name)));
+        let files = files.collect();
+        let open: Vec<_> = tasks.into_iter().filter(|task| task.open).collect();
+        let mut batches = Vec::new();
+        compute(&self.session, &open, Until::Now, |_, batch| {
+            batches.push(batch);
+            Ok(())
+        })?;
+        Ok((files, batches))
+    }
+}
+
+fn external(e: LatencyError) -> DataFusionError {
+    DataFusionError::External(Box::new(e))
+}
+
+#[async_trait]
+impl TableProvider for LatencyTable {
+    fn schema(&self) -> SchemaRef {
+        Arc::clone(&self.schema)
+    }
+
+    fn table_type(&self) -> TableType {
+        TableType::Base
+    }
+
+    fn supports_filters_pushdown(
+        &self,
+        filters: &[&Expr],
+    ) -> Result<Vec<TableProviderFilterPushDown>> {
+        Ok(filters
+            .iter()
+            .map(|f| match is_about(f, &DECIDED) {
+                true => TableProviderFilterPushDown::Exact,
+                false => TableProviderFilterPushDown::Inexact,
+            })
+            .collect())
+    }
+
+    async fn scan(
+        &self,
+        state: &dyn Session,
+        projection: Option<&Vec<usize>>,
+        filters: &[Expr],
+        limit: Option<usize>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let wanted = self.wanted(state, filters)?;
+        let compute = move || wanted.iter().map(Wanted::rows).collect::<Result<Vec<_>, _>>();
+        let parts = tokio::task::spawn_blocking(compute).await;
+        let parts = parts.map_err(|e| DataFusionError::External(Box::new(e)))?.map_err(external)?;
+        let (mut sealed, mut open) = (Vec::new(), Vec::new());
+        for (files, batches) in parts {
+            sealed.extend(files);
+            for batch in batches {
+                open.push(to_sql(&batch, &self.schema)?);
+            }
+        }
+        Scan { state, schema: &self.schema, projection, limit }.plan(sealed, open).await
+    }
+}

@@ -1,0 +1,104 @@
+//! Rows of a table for a plan: files and batches, each sorted by `ts`, together.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use datafusion::arrow::compute::SortOptions;
+use datafusion::arrow::datatypes::SchemaRef;
+use datafusion::arrow::record_batch::RecordBatch;
+use datafusion::catalog::Session;
+use datafusion::common::Statistics;
+use datafusion::datasource::memory::{DataSourceExec, MemorySourceConfig};
+use datafusion::datasource::physical_plan::parquet::CachedParquetFileReaderFactory;
+use datafusion::datasource::physical_plan::{FileScanConfigBuilder, ParquetSource};
+use datafusion::error::{DataFusionError, Result};
+use datafusion::execution::object_store::ObjectStoreUrl;
+use datafusion::physical_expr::expressions::Column;
+use datafusion::physical_expr::{LexOrdering, PhysicalSortExpr};
+use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_plan::empty::EmptyExec;
+use datafusion::physical_plan::union::UnionExec;
+
+use super::files::{KnownFile, groups, read_footers, statistics};
+
+/// What of a table is wanted.
+pub(super) struct Scan<'a> {
+    pub state: &'a dyn Session,
+    /// As SQL sees it; its first column is `ts`.
+    pub schema: &'a SchemaRef,
+    pub projection: Option<&'a Vec<usize>>,
+    pub limit: Option<usize>,
+}
+
+impl Scan<'_> {
+    /// The plan that reads sealed files and rows that are in memory (of `schema`), each sorted by `ts`.
+    pub async fn plan(
+        &self,
+        sealed: Vec<PathBuf>,
+        open: Vec<RecordBatch>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let mut parts = Vec::new();
+        if !sealed.is_empty() {
+            let files = read_footers(self.state, sealed, self.schema).await?;
+            parts.push(self.files(files)?);
+        }
+        if !open.is_empty() {
+            parts.push(self.batches(open)?);
+        }
+        if parts.is_empty() {
+            let schema = match self.projection {
+                Some(columns) => Arc::new(self.schema.project(columns)?),
+                None => Arc::clone(self.schema),
+            };
+            return Ok(Arc::new(EmptyExec::new(schema)));
+        }
+        if parts.len() == 1 { Ok(parts.swap_remove(0)) } else { UnionExec::try_new(parts) }
+    }
+
+    fn ordering(&self) -> Result<LexOrdering> {
+        let ascending = SortOptions { descending: false, nulls_first: false };
+        LexOrdering::new([PhysicalSortExpr::new(Arc::new(Column::new("ts", 0)), ascending)])
+            .ok_or_else(|| DataFusionError::Internal("an ordering of nothing".into()))
+    }
+
+    fn files(&self, files: Vec<KnownFile>) -> Result<Arc<dyn ExecutionPlan>> {
+        let url = ObjectStoreUrl::local_filesystem();
+        let runtime = self.state.runtime_env();
+        let reader = CachedParquetFileReaderFactory::new(
+            runtime.object_store(&url)?,
+            runtime.cache_manager.get_file_metadata_cache(),
+        );
+        let options = self.state.table_options().parquet.clone();
+        let source = ParquetSource::new(Arc::clone(self.schema))
+            .with_table_parquet_options(options)
+            .with_parquet_file_reader_factory(Arc::new(reader));
+        let totals = self.totals(&files);
+        let config = FileScanConfigBuilder::new(url, Arc::new(source))
+            .with_statistics(totals)
+            .with_file_groups(groups(files, self.state.config().target_partitions()))
+            .with_output_ordering(vec![self.ordering()?])
+            .with_projection_indices(self.projection.cloned())?
+            .with_limit(self.limit)
+            .build();
+        Ok(DataSourceExec::from_data_source(config))
+    }
+
+    fn totals(&self, files: &[KnownFile]) -> Statistics {
+        statistics(
+            self.schema,
+            files.iter().map(|f| f.rows).sum(),
+            files.iter().map(|f| f.first_ts).min().unwrap_or(i64::MIN),
+            files.iter().map(|f| f.last_ts).max().unwrap_or(i64::MAX),
+        )
+    }
+
+    fn batches(&self, open: Vec<RecordBatch>) -> Result<Arc<dyn ExecutionPlan>> {
+        // One partition a batch: each is sorted, and they may overlap.
+        let partitions: Vec<Vec<RecordBatch>> = open.into_iter().map(|b| vec![b]).collect();
+        let projection = self.projection.cloned();
+        let config = MemorySourceConfig::try_new(&partitions, Arc::clone(self.schema), projection)?
+            .with_limit(self.limit)
+            .try_with_sort_information(vec![self.ordering()?])?;
+        Ok(DataSourceExec::from_data_source(config))
+    }
+}
