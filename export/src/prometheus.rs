@@ -39,7 +39,11 @@ pub enum Format {
 impl Format {
     /// What a client with this `Accept` header takes.
     pub fn accepted(accept: &str) -> Self {
-        if accept.contains("application/openmetrics-text") { Self::OpenMetrics } else { Self::Classic }
+        if accept.contains("application/openmetrics-text") {
+            Self::OpenMetrics
+        } else {
+            Self::Classic
+        }
     }
 
     /// The media type.
@@ -69,7 +73,11 @@ pub enum MetricsError {
 ///
 /// # Errors
 /// When they cannot be encoded.
-pub fn render(feed: &Feed, options: &MetricOptions, format: Format) -> Result<String, MetricsError> {
+pub fn render(
+    feed: &Feed,
+    options: &MetricOptions,
+    format: Format,
+) -> Result<String, MetricsError> {
     let now = feed.now();
     let mut families = Families::default();
     families.gauge(
@@ -153,7 +161,9 @@ fn pairs(families: &mut Families, window: &Window) {
 }
 
 fn sources(families: &mut Families, window: &Window, now_ns: i64) {
-    for (name, tally) in window.tallies.sources() {
+    // The store tells of itself in table health, and is no source.
+    let sources = window.tallies.sources().iter().filter(|(name, _)| *name != "store");
+    for (name, tally) in sources {
         let labels = [("source", name.as_str())];
         let up = f64::from(u8::from(window.entry.is_live && tally.is_up(now_ns)));
         families.gauge("bl_source_up", "Whether the source delivers rows", &labels, up);
@@ -167,8 +177,16 @@ fn sources(families: &mut Families, window: &Window, now_ns: i64) {
         }
         let counters = [
             ("bl_source_rows_total", "Rows of the source that were read", tally.rows),
-            ("bl_source_errors_total", "Errors that the source told of in table health", tally.errors),
-            ("bl_source_lost_total", "Samples or events of the source known to be lost", tally.lost),
+            (
+                "bl_source_errors_total",
+                "Errors that the source told of in table health",
+                tally.errors,
+            ),
+            (
+                "bl_source_lost_total",
+                "Samples or events of the source known to be lost",
+                tally.lost,
+            ),
         ];
         for (name, help, value) in counters {
             families.counter(name, help, &labels, value as f64);

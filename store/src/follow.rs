@@ -95,7 +95,8 @@ impl Follower {
         listed: &BTreeSet<u64>,
         batches: &mut Vec<RecordBatch>,
     ) -> Result<()> {
-        let gone: Vec<u64> = self.open.keys().filter(|seq| !listed.contains(seq)).copied().collect();
+        let gone: Vec<u64> =
+            self.open.keys().filter(|seq| !listed.contains(seq)).copied().collect();
         for seq in gone {
             if let Some(mut reader) = self.open.remove(&seq) {
                 batches.extend(reader.read_new()?);
@@ -164,10 +165,11 @@ fn read_rows(path: &Path, table: &Table) -> Result<Vec<RecordBatch>> {
     reader
         .map(|batch| {
             let batch = batch.map_err(arrow)?;
-            let columns = schema.fields().iter().map(|field| match batch.column_by_name(field.name()) {
-                Some(column) => arrow_cast::cast(column, field.data_type()).map_err(arrow),
-                None => Ok(new_null_array(field.data_type(), batch.num_rows())),
-            });
+            let columns =
+                schema.fields().iter().map(|field| match batch.column_by_name(field.name()) {
+                    Some(column) => arrow_cast::cast(column, field.data_type()).map_err(arrow),
+                    None => Ok(new_null_array(field.data_type(), batch.num_rows())),
+                });
             RecordBatch::try_new(schema.clone(), columns.collect::<Result<_>>()?).map_err(arrow)
         })
         .collect()

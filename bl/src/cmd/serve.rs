@@ -1,12 +1,15 @@
 //! `bl serve`: the page, the JSON routes and the metrics.
 
 use std::net::SocketAddr;
+use std::thread::JoinHandle;
 
 use anyhow::Context;
 use bl_export::live::{Feed, FeedOptions, Step};
 use bl_export::prometheus::MetricOptions;
 use bl_export::web::{ServeOptions, Server};
 use bl_store::Store;
+use tokio::runtime::Runtime;
+use tokio::sync::oneshot;
 
 use crate::config::{Config, Sources};
 
@@ -40,16 +43,58 @@ pub fn run(args: Args, mut sources: Sources<'static>) -> anyhow::Result<()> {
     flags.set("--prom-bind", "prometheus.bind", args.prom_bind.as_ref());
     flags.set("--pairs", "pipeline.pairs", args.pairs.as_ref());
     let config = Config::load(&sources)?;
-    let runtime = tokio::runtime::Builder::new_multi_thread()
+    let runtime = runtime()?;
+    let server = runtime.block_on(bind(&config, args.allow_query))?;
+    runtime.block_on(server.run(stopped()?))?;
+    Ok(())
+}
+
+/// The server in a thread of its own, beside a recording. It ends when this is dropped.
+pub struct Beside {
+    stop: Option<oneshot::Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// Serves beside a recording.
+///
+/// # Errors
+/// As of [`run`].
+pub fn beside(config: &Config) -> anyhow::Result<Beside> {
+    let runtime = runtime()?;
+    let server = runtime.block_on(bind(config, false))?;
+    let (stop, stopped) = oneshot::channel::<()>();
+    let serve = move || {
+        let stopped = async {
+            let _ = stopped.await;
+        };
+        if let Err(e) = runtime.block_on(server.run(stopped)) {
+            eprintln!("bl: the page is no longer served: {e}");
+        }
+    };
+    let thread = std::thread::Builder::new().name("serve".into()).spawn(serve)?;
+    Ok(Beside { stop: Some(stop), thread: Some(thread) })
+}
+
+impl Drop for Beside {
+    fn drop(&mut self) {
+        self.stop.take().map(|stop| stop.send(()));
+        if let Some(thread) = self.thread.take() {
+            // A panic there has been reported on standard error.
+            let _ = thread.join();
+        }
+    }
+}
+
+fn runtime() -> anyhow::Result<Runtime> {
+    tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .thread_name("serve")
         .enable_all()
         .build()
-        .context("cannot start the server's threads")?;
-    runtime.block_on(serve(&config, args.allow_query))
+        .context("cannot start the server's threads")
 }
 
-async fn serve(config: &Config, allows_query: bool) -> anyhow::Result<()> {
+async fn bind(config: &Config, allows_query: bool) -> anyhow::Result<Server> {
     let feed = Feed::start(feed_options(config))?;
     let options = ServeOptions {
         web: config.web.enabled.then_some(config.web.bind.0),
@@ -60,8 +105,7 @@ async fn serve(config: &Config, allows_query: bool) -> anyhow::Result<()> {
     };
     let server = Server::bind(feed, options).await?;
     tell(server.web_address(), server.prometheus_address(), config.web.token.is_some());
-    server.run(stopped()?).await?;
-    Ok(())
+    Ok(server)
 }
 
 /// What is followed.
@@ -101,7 +145,7 @@ fn stopped() -> anyhow::Result<impl Future<Output = ()>> {
     use signal_hook::consts::{SIGINT, SIGTERM};
     let mut signals = signal_hook::iterator::Signals::new([SIGINT, SIGTERM])
         .context("cannot listen for signals")?;
-    let (sender, receiver) = tokio::sync::oneshot::channel::<()>();
+    let (sender, receiver) = oneshot::channel::<()>();
     let wait = move || {
         signals.forever().next();
         // The server may have ended by itself.

@@ -6,7 +6,9 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use arrow::array::{Array, ArrayRef, RecordBatch};
 use bl_align::energy::{EnergyIndex, EnergyOptions, Gaps, Method};
-use bl_align::pair::{Events, Order, Pair, PairCounts, PairOptions, StageError, StagePairs, Wanted};
+use bl_align::pair::{
+    Events, Order, Pair, PairCounts, PairOptions, StageError, StagePairs, Wanted,
+};
 
 use super::cells::Cells;
 
@@ -64,11 +66,7 @@ impl Aligner {
     ///
     /// # Errors
     /// When a stage is to be paired with itself.
-    pub fn new(
-        pairs: &[StagePair],
-        window_ns: i64,
-        lateness_ns: i64,
-    ) -> Result<Self, StageError> {
+    pub fn new(pairs: &[StagePair], window_ns: i64, lateness_ns: i64) -> Result<Self, StageError> {
         let order = Order::Completed;
         let options = PairOptions { window_ns, lateness_ns, order, wanted: Wanted::All };
         let index = |method| {
@@ -95,7 +93,8 @@ impl Aligner {
         let (mut ids, mut groups) = (Vec::with_capacity(count), Vec::with_capacity(count));
         let mut known = Vec::with_capacity(count);
         for row in 0..count {
-            let key = KEYS.iter().enumerate().find_map(|(k, name)| Some((k, cells.int(name, row)?)));
+            let key =
+                KEYS.iter().enumerate().find_map(|(k, name)| Some((k, cells.int(name, row)?)));
             let (kind, id) = key.unwrap_or((0, 0));
             ids.push(id);
             known.push(key.is_some());

@@ -42,8 +42,18 @@ impl Entry {
         }
     }
 
+    /// Bytes of its files; null where they cannot be read. It looks at each file.
+    pub fn bytes(&self) -> Option<u64> {
+        bytes_below(self.session.dir().path())
+    }
+
     /// The shape **session**; `rows` are those counted by a reader while it is recorded.
-    pub fn json(&self, now_ns: i64, rows: Option<&BTreeMap<&'static str, u64>>) -> Value {
+    pub fn json(
+        &self,
+        now_ns: i64,
+        rows: Option<&BTreeMap<&'static str, u64>>,
+        bytes: Option<u64>,
+    ) -> Value {
         let m = self.session.manifest();
         let end_ns = if self.is_live { Some(now_ns) } else { m.ended_ns };
         let rows = match rows {
@@ -57,14 +67,13 @@ impl Entry {
             "duration_s": end_ns.map(|end| (end - m.started_ns).max(0) as f64 / 1e9),
             "simulated": m.simulated, "pairs": pairs, "sources": m.sources,
             "devices": self.devices(), "rows": rows,
-            "bytes": bytes_below(self.session.dir().path()),
+            "bytes": bytes,
             "anchor_estimated": m.anchor_estimated,
         })
     }
 }
 
-/// Bytes of all files below a folder; null where it cannot be read.
-pub(super) fn bytes_below(folder: &Path) -> Option<u64> {
+fn bytes_below(folder: &Path) -> Option<u64> {
     let mut bytes = 0;
     for entry in std::fs::read_dir(folder).ok()? {
         let entry = entry.ok()?;

@@ -5,13 +5,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use arrow::array::RecordBatch;
 use bl_store::clock::{Anchor, realtime_ns};
 use bl_store::{Follower, Store};
 use serde_json::Value;
 use tokio::sync::broadcast;
 
 use super::aligner::StagePair;
-use super::catalog::{Catalog, Entry, bytes_below};
+use super::catalog::{Catalog, Entry};
 use super::log::{Log, Message};
 use super::status::{Exporter, StoreState, status_json};
 use super::window::{Draft, KEPT_NS, Window};
@@ -283,20 +284,23 @@ impl Tail {
         if is_second {
             self.look_for_sessions();
         }
+        // Files are read before the lock is taken: nobody waits for the disk.
+        let (rows, error) = self.read();
         let mut now = shared.now();
-        let error = self.read(&mut now);
         now.store.open_bytes = self.followers.iter().map(Follower::open_bytes).sum();
-        if let Some(error) = error {
-            now.store.error = Some(error);
-        }
         let at = now.time_ns();
         let with_channels = self.polls.is_multiple_of(5);
+        let mut error = error;
         if let Some(window) = &mut now.window {
+            error = push(window, &rows, at).or(error);
             let drafts = window.news(at, with_channels);
             if is_second {
                 window.trim(at);
             }
             shared.send(&mut now, drafts);
+        }
+        if error.is_some() {
+            now.store.error = error;
         }
         if is_second {
             self.note_bytes(&mut now);
@@ -307,39 +311,30 @@ impl Tail {
     }
 
     fn note_bytes(&mut self, now: &mut Now) {
-        let (at, before) = std::mem::replace(
-            &mut self.last_bytes,
-            (Instant::now(), now.store.open_bytes),
-        );
+        let (at, before) =
+            std::mem::replace(&mut self.last_bytes, (Instant::now(), now.store.open_bytes));
         // A seal makes them fewer: then the rate of before holds.
         if let Some(grown) = now.store.open_bytes.checked_sub(before) {
             now.store.bytes_per_s = grown as f64 / at.elapsed().as_secs_f64().max(0.001);
         }
-        if self.polls.is_multiple_of(50) {
-            let window = now.window.as_ref();
-            now.store.session_bytes =
-                window.and_then(|w| bytes_below(w.entry.session.dir().path()));
+        if self.polls.is_multiple_of(50)
+            && let Some(window) = &mut now.window
+        {
+            window.bytes = window.entry.bytes();
         }
     }
 
-    /// Reads what is new. Returns what went wrong.
-    fn read(&mut self, now: &mut Now) -> Option<String> {
-        let at = now.time_ns();
-        let window = now.window.as_mut()?;
-        let mut error = None;
+    /// Reads what is new, and what went wrong.
+    fn read(&mut self) -> (Vec<NewRows>, Option<String>) {
+        let (mut rows, mut error) = (Vec::new(), None);
         for follower in &mut self.followers {
+            let table = follower.table();
             match follower.poll() {
-                Ok(batches) => {
-                    for batch in batches {
-                        if let Err(e) = window.push(follower.table(), &batch, at) {
-                            error = Some(e.to_string());
-                        }
-                    }
-                }
+                Ok(batches) => rows.extend(batches.into_iter().map(|batch| (table, batch))),
                 Err(e) => error = Some(e.to_string()),
             }
         }
-        error
+        (rows, error)
     }
 
     /// Notices sessions that begin, change and end.
@@ -351,46 +346,52 @@ impl Tail {
         let live = now.catalog.live().cloned();
         let shown = now.window.as_ref().map(|w| w.entry.session.id().clone());
         match live {
-            Some(entry) if shown.as_ref() != Some(entry.session.id()) => self.begin(&mut now, entry),
+            Some(entry) if shown.as_ref() != Some(entry.session.id()) => {
+                let pairs = now.catalog.pairs_for(&entry.session);
+                drop(now);
+                self.begin(entry, &pairs);
+            }
             _ => self.go_on(&mut now),
         }
     }
 
-    fn begin(&mut self, now: &mut Now, entry: Entry) {
-        let pairs = now.catalog.pairs_for(&entry.session);
-        let options = &self.shared.options;
-        let made = Window::new(entry.clone(), &pairs, options.window_ns, options.steps.clone());
-        let window = match made {
-            Ok(window) => window,
+    fn begin(&mut self, entry: Entry, pairs: &[StagePair]) {
+        let shared = Arc::clone(&self.shared);
+        let options = &shared.options;
+        let (at, started_ns) = (clock_of(&entry), entry.session.manifest().started_ns);
+        let followers = followed_tables().map(|table| {
+            // Few rows, and wanted whole: losses, marks.
+            let whole = ["health", "marks"].contains(&table.name.as_str());
+            let from_ns = if whole { i64::MIN } else { (at - KEPT_NS).max(started_ns - KEPT_NS) };
+            Follower::new(&entry.session, table, from_ns)
+        });
+        self.followers = followers.collect();
+        let made = Window::new(entry, pairs, options.window_ns, options.steps.clone());
+        let (rows, mut error) = self.read();
+        let window = made.map(|mut window| {
+            error = push(&mut window, &rows, at).or(error.take());
+            window.settle(at);
+            window
+        });
+        let mut now = shared.now();
+        now.log.cut();
+        let session = match window {
+            Ok(window) => {
+                let session = window.session_json(at).to_string();
+                now.window = Some(window);
+                session
+            }
             Err(e) => {
-                now.store.error = Some(e.to_string());
-                return;
+                self.followers.clear();
+                error = Some(e.to_string());
+                "null".into()
             }
         };
-        let from_ns = clock_of(&entry) - KEPT_NS;
-        let started_ns = entry.session.manifest().started_ns;
-        self.followers = followed_tables()
-            .map(|table| {
-                // Few rows, and wanted whole: losses, marks.
-                let whole = ["health", "marks"].contains(&table.name.as_str());
-                let from_ns = if whole { i64::MIN } else { from_ns.max(started_ns - KEPT_NS) };
-                Follower::new(&entry.session, table, from_ns)
-            })
-            .collect();
-        now.window = Some(window);
-        let error = self.read(now);
         if error.is_some() {
             now.store.error = error;
         }
-        let at = now.time_ns();
-        now.log.cut();
-        let session = now.window.as_mut().map(|w| {
-            w.settle(at);
-            w.session_json(at).to_string()
-        });
         let reset = ("reset", None, "{}".to_string());
-        let session = ("session", None, session.unwrap_or_else(|| "null".into()));
-        self.shared.send(now, [reset, session]);
+        shared.send(&mut now, [reset, ("session", None, session)]);
     }
 
     /// The shown session goes on, has ended, or is long over.
@@ -406,7 +407,8 @@ impl Tail {
         let changed = entry.is_live != window.entry.is_live
             || entry.session.manifest() != window.entry.session.manifest();
         window.entry = entry;
-        if had_ended && window.entry.session.manifest().ended_ns.is_none_or(|end| at - end > KEPT_NS)
+        if had_ended
+            && window.entry.session.manifest().ended_ns.is_none_or(|end| at - end > KEPT_NS)
         {
             return self.forget(now);
         }
@@ -424,11 +426,25 @@ impl Tail {
     }
 }
 
+/// Rows of a table, fresh from the store.
+type NewRows = (&'static bl_schemas::Table, RecordBatch);
+
+/// Hands rows to the window. Returns what went wrong.
+fn push(window: &mut Window, rows: &[NewRows], at_ns: i64) -> Option<String> {
+    let mut error = None;
+    for (table, batch) in rows {
+        if let Err(e) = window.push(table, batch, at_ns) {
+            error = Some(e.to_string());
+        }
+    }
+    error
+}
+
 /// The tables that are followed; power before events, so that pairs find theirs.
 fn followed_tables() -> impl Iterator<Item = &'static bl_schemas::Table> {
     let first = bl_schemas::table("benchlab");
-    let others = bl_schemas::tables().iter().filter(|t| {
-        !t.aligned && !["benchlab", "frames", "clock"].contains(&t.name.as_str())
-    });
+    let others = bl_schemas::tables()
+        .iter()
+        .filter(|t| !t.aligned && !["benchlab", "frames", "clock"].contains(&t.name.as_str()));
     first.into_iter().chain(others)
 }

@@ -10,8 +10,21 @@ use super::time::{json_number, ms};
 
 /// The columns of table `benchlab` that are the shape **power**: sums and rails, without single wires.
 pub const POWER_COLUMNS: [&str; 15] = [
-    "sys_w", "cpu_w", "gpu_w", "mb_w", "eps1_w", "eps2_w", "atx3v_w", "atx5v_w", "atx5vsb_w",
-    "atx12v_w", "pcie1_w", "pcie2_w", "pcie3_w", "hpwr1_w", "hpwr2_w",
+    "sys_w",
+    "cpu_w",
+    "gpu_w",
+    "mb_w",
+    "eps1_w",
+    "eps2_w",
+    "atx3v_w",
+    "atx5v_w",
+    "atx5vsb_w",
+    "atx12v_w",
+    "pcie1_w",
+    "pcie2_w",
+    "pcie3_w",
+    "hpwr1_w",
+    "hpwr2_w",
 ];
 
 /// Round trips that the 99th percentile is taken over.
@@ -30,8 +43,7 @@ pub struct PowerRow {
 impl PowerRow {
     /// Reads a row of table `benchlab`.
     pub fn read(cells: &Cells<'_>, row: usize) -> Self {
-        let milliwatts =
-            POWER_COLUMNS.map(|name| cells.unscaled(name, row).unwrap_or(NULL));
+        let milliwatts = POWER_COLUMNS.map(|name| cells.unscaled(name, row).unwrap_or(NULL));
         Self { ts_ns: cells.ts()[row], milliwatts }
     }
 

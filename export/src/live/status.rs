@@ -44,7 +44,6 @@ pub(super) struct StoreState {
     pub error: Option<String>,
     pub sessions: usize,
     pub open_bytes: u64,
-    pub session_bytes: Option<u64>,
     pub bytes_per_s: f64,
 }
 
@@ -59,7 +58,8 @@ impl StoreState {
         let rate = |w: &Window| -> f64 {
             w.tallies.sources().values().map(|tally| tally.rate_hz(now_ns)).sum()
         };
-        let sealed = self.session_bytes.map(|bytes| bytes.saturating_sub(self.open_bytes));
+        let bytes = window.and_then(|w| w.bytes);
+        let sealed = bytes.map(|bytes| bytes.saturating_sub(self.open_bytes));
         json!({
             "state": state, "detail": detail, "data_root": data_root.display().to_string(),
             "sessions": self.sessions, "sealed_bytes": sealed, "open_bytes": self.open_bytes,
@@ -106,7 +106,8 @@ fn alignment_json(pair: &PairWindow, now_ns: i64) -> Value {
     let recent: Vec<_> = recent.filter(|row| row.ts_ns > now_ns - RECENT_NS).collect();
     let paired = recent.iter().filter(|row| row.latency_ns.is_some()).count();
     let counts = pair.counts;
-    let newest = pair.rows.iter().rev().take(64).filter_map(|r| Some(r.ts_ns + r.latency_ns?)).max();
+    let newest =
+        pair.rows.iter().rev().take(64).filter_map(|r| Some(r.ts_ns + r.latency_ns?)).max();
     json!({
         "pair": *pair.name, "state": if paired > 0 { "up" } else { "idle" },
         "paired": counts.paired, "dropped": counts.dropped,

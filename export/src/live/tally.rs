@@ -95,7 +95,8 @@ impl Tallies {
         let cells = Cells(rows);
         let mut counts: BTreeMap<&str, (u64, i64)> = BTreeMap::new();
         for (row, ts_ns) in cells.ts().iter().enumerate() {
-            let (n, last) = counts.entry(cells.text("source", row).unwrap_or_default()).or_default();
+            let (n, last) =
+                counts.entry(cells.text("source", row).unwrap_or_default()).or_default();
             (*n, *last) = (*n + 1, (*last).max(*ts_ns));
         }
         for (source, (n, last_ns)) in counts {

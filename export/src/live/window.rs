@@ -103,6 +103,8 @@ pub struct Window {
     pub tallies: Tallies,
     /// Rows of each table so far.
     pub rows: BTreeMap<&'static str, u64>,
+    /// Bytes of its files, as of some seconds ago.
+    pub bytes: Option<u64>,
     /// Age of the newest row when it was read, nanoseconds.
     pub lag_ns: Option<i64>,
     channels: Channels,
@@ -137,6 +139,7 @@ impl Window {
             boards: Vec::new(),
             tallies: Tallies::default(),
             rows: BTreeMap::new(),
+            bytes: entry.bytes(),
             lag_ns: None,
             channels: Channels::default(),
             marks: Marks::default(),
@@ -314,7 +317,7 @@ impl Window {
 
     /// The session as readers see it.
     pub fn session_json(&self, now_ns: i64) -> Value {
-        self.entry.json(now_ns, Some(&self.rows))
+        self.entry.json(now_ns, Some(&self.rows), self.bytes)
     }
 
     /// Series with a row from `from_ns` on.
@@ -365,7 +368,8 @@ impl WindowCopy {
     /// The messages that hold it whole: `pairs`, `power`, `channels`, `events`.
     pub fn messages(&self, pair: Option<&str>) -> Vec<(&'static str, String)> {
         let mut out = Vec::new();
-        for (name, rows) in self.pairs.iter().filter(|(name, _)| pair.is_none_or(|p| **name == *p)) {
+        for (name, rows) in self.pairs.iter().filter(|(name, _)| pair.is_none_or(|p| **name == *p))
+        {
             out.push(("pairs", Value::Object(pairs_json(name, rows)).to_string()));
         }
         for (uid, rows) in &self.boards {
@@ -393,7 +397,8 @@ fn events_json(events: &[StageEvent]) -> Value {
         });
         stage.push(place);
     }
-    let column = |f: &dyn Fn(&StageEvent) -> Value| -> Value { sorted.iter().map(|e| f(e)).collect() };
+    let column =
+        |f: &dyn Fn(&StageEvent) -> Value| -> Value { sorted.iter().map(|e| f(e)).collect() };
     let mut out = Map::new();
     out.insert("stages".into(), json!(stages));
     out.insert("t".into(), column(&|e| json!(ms(e.ts_ns))));

@@ -53,7 +53,9 @@ fn power(families: &mut Families, board: &Board) {
 
 fn identity(families: &mut Families, window: &Window, board: &Board) {
     let manifest = window.entry.session.manifest();
-    let Some(known) = manifest.devices.iter().find(|d| d["id"] == board.uid.as_str()) else { return };
+    let Some(known) = manifest.devices.iter().find(|d| d["id"] == board.uid.as_str()) else {
+        return;
+    };
     let text = |name: &str| match &known[name] {
         Value::String(text) => text.clone(),
         Value::Null => String::new(),
@@ -81,12 +83,18 @@ fn channels(families: &mut Families, series: &Series) {
         let wire = stem.contains("_wire");
         let fan = stem.strip_suffix("_duty").unwrap_or(stem);
         let (name, text, label, value) = match unit {
-            "w" if wire => ("bl_wire_power_watts", "Power of a pin, part of its rail", "wire", *value),
+            "w" if wire => {
+                ("bl_wire_power_watts", "Power of a pin, part of its rail", "wire", *value)
+            }
             "v" if wire => ("bl_wire_voltage_volts", "Voltage of a pin", "wire", *value),
-            "a" if wire => ("bl_wire_current_amperes", "Current of a pin, part of its rail", "wire", *value),
+            "a" if wire => {
+                ("bl_wire_current_amperes", "Current of a pin, part of its rail", "wire", *value)
+            }
             "v" => ("bl_voltage_volts", "Voltage of a rail or an input", "rail", *value),
             "a" => ("bl_current_amperes", "Current of a rail", "rail", *value),
-            "c" => ("bl_temperature_celsius", "Temperature of a sensor of the board", "sensor", *value),
+            "c" => {
+                ("bl_temperature_celsius", "Temperature of a sensor of the board", "sensor", *value)
+            }
             "rpm" => ("bl_fan_speed_rpm", "Speed of a fan, revolutions a minute", "fan", *value),
             "pct" if stem == "humidity" => {
                 families.gauge("bl_humidity_ratio", help(column), &[device], value / 100.0);

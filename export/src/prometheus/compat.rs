@@ -27,18 +27,29 @@ pub(super) fn collect(families: &mut Families, window: &Window, now_ns: i64) {
             families.gauge("benchlab_pipeline_latency_ms", text, &labels, row.latency_ms());
         }
         let text = "Frames that never reached the second stage";
-        families.counter("benchlab_pipeline_dropped_total", text, &labels, pair.counts.dropped as f64);
+        families.counter(
+            "benchlab_pipeline_dropped_total",
+            text,
+            &labels,
+            pair.counts.dropped as f64,
+        );
     }
     // The older tool knew one board.
     let Some(board) = window.boards.first() else { return };
     let Some(row) = board.rows.back().filter(|row| now_ns - row.ts_ns < FRESH_NS) else { return };
     for at in FIRST_RAIL..POWER_COLUMNS.len() {
         let rail = (at - FIRST_RAIL).to_string();
-        families.gauge("benchlab_power_w", "Power of a rail, watts", &[("rail", &rail)], row.watts(at));
+        families.gauge(
+            "benchlab_power_w",
+            "Power of a rail, watts",
+            &[("rail", &rail)],
+            row.watts(at),
+        );
     }
     families.gauge("benchlab_total_power_w", "Power of all rails, watts", &[], row.watts(0));
     info(families, window, &board.uid);
-    let found = window.series(now_ns - FRESH_NS).find(|s| s.table.name == "benchlab" && s.key == board.uid);
+    let found =
+        window.series(now_ns - FRESH_NS).find(|s| s.table.name == "benchlab" && s.key == board.uid);
     if let Some(series) = found {
         channels(families, series);
     }
@@ -52,7 +63,12 @@ fn channels(families: &mut Families, series: &Series) {
     for channel in 0..13 {
         let label = channel.to_string();
         let text = "Voltage input, volts";
-        families.gauge("benchlab_voltage_v", text, &[("channel", &label)], value(&format!("vin{channel}_v")));
+        families.gauge(
+            "benchlab_voltage_v",
+            text,
+            &[("channel", &label)],
+            value(&format!("vin{channel}_v")),
+        );
     }
     for (at, column) in POWER_COLUMNS.iter().enumerate().skip(FIRST_RAIL) {
         let rail = (at - FIRST_RAIL).to_string();
@@ -69,14 +85,29 @@ fn channels(families: &mut Families, series: &Series) {
         families.gauge("benchlab_fan_enabled", "Whether a fan is enabled", &labels, on);
         let duty = value(&format!("{stem}_duty_pct"));
         families.gauge("benchlab_fan_duty", "Duty of a fan, percent", &labels, duty);
-        families.gauge("benchlab_fan_rpm", "Speed of a fan", &labels, value(&format!("{stem}_rpm")));
+        families.gauge(
+            "benchlab_fan_rpm",
+            "Speed of a fan",
+            &labels,
+            value(&format!("{stem}_rpm")),
+        );
     }
     for (sensor, column) in SENSORS {
         let text = "Temperature, degrees Celsius";
         families.gauge("benchlab_temp_c", text, &[("sensor", sensor)], value(column));
     }
-    families.gauge("benchlab_humidity_pct", "Relative humidity, percent", &[], value("humidity_pct"));
-    families.gauge("benchlab_vdd_v", "Supply of the board's controller, volts", &[], value("vdd_v"));
+    families.gauge(
+        "benchlab_humidity_pct",
+        "Relative humidity, percent",
+        &[],
+        value("humidity_pct"),
+    );
+    families.gauge(
+        "benchlab_vdd_v",
+        "Supply of the board's controller, volts",
+        &[],
+        value("vdd_v"),
+    );
     families.gauge("benchlab_vref_v", "Voltage reference, volts", &[], value("vref_v"));
 }
 
@@ -95,6 +126,11 @@ fn info(families: &mut Families, window: &Window, uid: &str) {
     families.gauge("benchlab_device_info", "Always 1; who the board is", &labels, 1.0);
     if let Some(valid) = known["calibration_valid"].as_bool() {
         let value = f64::from(u8::from(valid));
-        families.gauge("benchlab_calibration_valid", "Whether the calibration is valid", &[], value);
+        families.gauge(
+            "benchlab_calibration_valid",
+            "Whether the calibration is valid",
+            &[],
+            value,
+        );
     }
 }

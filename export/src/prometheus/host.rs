@@ -50,7 +50,8 @@ fn columns(families: &mut Families, series: &Series) {
     let table = &series.table.name;
     let name = series.attrs.get("name").and_then(|name| name.as_str());
     let key = key_columns(table).first().map(|label| (*label, series.key.as_str()));
-    let labels: Vec<(&str, &str)> = key.into_iter().chain(name.map(|name| ("name", name))).collect();
+    let labels: Vec<(&str, &str)> =
+        key.into_iter().chain(name.map(|name| ("name", name))).collect();
     for (column, value) in series.columns.iter().zip(&series.latest.1) {
         let Some(rule) = rule(table, column) else { continue };
         let help = series.table.column(column).map_or("", |c| c.description.as_str());

@@ -35,7 +35,9 @@ pub enum AccessError {
     )]
     TokenNeeded(SocketAddr),
     /// The token is too short to keep anybody out.
-    #[error("the token has {0} characters: give at least {MIN_TOKEN}, such as `openssl rand -hex 16` makes")]
+    #[error(
+        "the token has {0} characters: give at least {MIN_TOKEN}, such as `openssl rand -hex 16` makes"
+    )]
     TokenShort(usize),
 }
 
@@ -79,7 +81,9 @@ impl Access {
         if self.token.is_some() || !self.is_loopback {
             return true;
         }
-        let Some(host) = headers.get(header::HOST).and_then(|h| h.to_str().ok()) else { return true };
+        let Some(host) = headers.get(header::HOST).and_then(|h| h.to_str().ok()) else {
+            return true;
+        };
         let name = match host.strip_prefix('[') {
             Some(rest) => rest.split(']').next().unwrap_or_default(),
             None => host.split(':').next().unwrap_or_default(),

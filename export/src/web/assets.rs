@@ -32,14 +32,16 @@ pub(super) async fn file(State(app): State<App>, uri: Uri, headers: HeaderMap) -
         let what = if is_api { "route" } else { "file" };
         return Problem::missing(format!("no {what} {}", uri.path())).into_response();
     };
-    let hash: String = file.metadata.sha256_hash()[..12].iter().map(|b| format!("{b:02x}")).collect();
+    let hash: String =
+        file.metadata.sha256_hash()[..12].iter().map(|b| format!("{b:02x}")).collect();
     let tag = format!("\"{hash}\"");
     let cache = match name.starts_with("assets/") {
         // Their names carry a hash of their content.
         true => "public, max-age=31536000, immutable",
         false => "no-cache",
     };
-    let known = headers.get(header::IF_NONE_MATCH).is_some_and(|given| given.as_bytes() == tag.as_bytes());
+    let known =
+        headers.get(header::IF_NONE_MATCH).is_some_and(|given| given.as_bytes() == tag.as_bytes());
     let mut answer = vec![
         (header::CACHE_CONTROL, cache.to_string()),
         (header::ETAG, tag),

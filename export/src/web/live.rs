@@ -51,7 +51,8 @@ pub(super) async fn live(State(app): State<App>, params: Params) -> Result<Respo
     };
     let fallback = seconds.unwrap_or(900.0);
     // Writing 15 minutes takes a while: not on a thread that serves others.
-    let body = tokio::task::spawn_blocking(move || answer(&app.feed, wanted, fallback, pair.as_deref()));
+    let body =
+        tokio::task::spawn_blocking(move || answer(&app.feed, wanted, fallback, pair.as_deref()));
     Ok(json_answer(body.await.map_err(Problem::fault)??))
 }
 

@@ -12,7 +12,9 @@ use bl_store::{Footer, Store};
 use super::params::Params;
 use super::problem::Problem;
 use super::thin::Buckets;
-use crate::live::{Aligner, Cells, Entry, POWER_COLUMNS, PairRow, PowerRow, StagePair, TOLERANCE_NS};
+use crate::live::{
+    Aligner, Cells, Entry, POWER_COLUMNS, PairRow, PowerRow, StagePair, TOLERANCE_NS,
+};
 
 /// Memory of one query.
 const MEMORY_BYTES: usize = 512 << 20;
@@ -107,7 +109,9 @@ impl Past {
         for batch in self.rows(&sql).await? {
             let cells = Cells(&batch);
             let watts = |row| POWER_COLUMNS.map(|name| cells.number(name, row));
-            out.extend((0..cells.rows()).map(|row| PowerRow::from_watts(cells.ts()[row], watts(row))));
+            out.extend(
+                (0..cells.rows()).map(|row| PowerRow::from_watts(cells.ts()[row], watts(row))),
+            );
         }
         Ok(out)
     }
@@ -138,13 +142,15 @@ impl Past {
     }
 
     /// The last row of each bucket of each key of a slow table, in the table's row schema.
-    pub async fn slow(&self, table: &bl_schemas::Table, keys: &[&str]) -> Result<Vec<RecordBatch>, Problem> {
+    pub async fn slow(
+        &self,
+        table: &bl_schemas::Table,
+        keys: &[&str],
+    ) -> Result<Vec<RecordBatch>, Problem> {
         // At most two rows a second, as in the live window.
         let span_ns = self.to_ns.saturating_sub(self.from_ns);
         let width_ns = (span_ns / self.points as i64).max(500_000_000);
-        let names: Vec<&str> =
-            table.columns.iter().filter(|c| !c.is_constant_in_a_session()).map(|c| c.name.as_str()).collect();
-        let list = names.join(", ");
+        let list = columns_of(table);
         let by: Vec<&str> = keys.iter().copied().chain(["bucket"]).collect();
         let sql = format!(
             "SELECT {list} FROM (SELECT {list}, row_number() OVER (PARTITION BY {by} ORDER BY ts DESC) AS place \
@@ -161,9 +167,7 @@ impl Past {
     /// All rows of a small table.
     pub async fn whole(&self, table: &str) -> Result<Vec<RecordBatch>, Problem> {
         let table = bl_schemas::table(table).ok_or_else(|| Problem::fault("no such table"))?;
-        let names: Vec<&str> =
-            table.columns.iter().filter(|c| !c.is_constant_in_a_session()).map(|c| c.name.as_str()).collect();
-        let sql = format!("SELECT {} FROM {} ORDER BY ts", names.join(", "), table.name);
+        let sql = format!("SELECT {} FROM {} ORDER BY ts", columns_of(table), table.name);
         self.rows(&sql).await?.iter().map(with_strings).collect()
     }
 }
@@ -182,6 +186,12 @@ fn bounds(entry: &Entry, now_ns: i64) -> (i64, i64) {
         }
     }
     (start_ns, end_ns.max(start_ns + 1))
+}
+
+/// The columns of the table's row schema, for a SELECT.
+fn columns_of(table: &bl_schemas::Table) -> String {
+    let own = table.columns.iter().filter(|c| !c.is_constant_in_a_session());
+    own.map(|c| format!("\"{}\"", c.name)).collect::<Vec<_>>().join(", ")
 }
 
 fn stamp(ns: i64) -> String {

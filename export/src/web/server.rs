@@ -66,7 +66,9 @@ fn reason(error: &io::Error) -> String {
         io::ErrorKind::AddrInUse => {
             "another program listens there; stop it, or choose another address".into()
         }
-        io::ErrorKind::PermissionDenied => "that port is for root only; choose one above 1023".into(),
+        io::ErrorKind::PermissionDenied => {
+            "that port is for root only; choose one above 1023".into()
+        }
         _ => error.to_string(),
     }
 }
@@ -117,7 +119,10 @@ impl Server {
         };
         let server = Self { web, prometheus, app, stop };
         let text = |address: Option<SocketAddr>| address.map(|a| a.to_string());
-        server.app.feed.set_addresses(text(server.web_address()), text(server.prometheus_address()));
+        server
+            .app
+            .feed
+            .set_addresses(text(server.web_address()), text(server.prometheus_address()));
         Ok(server)
     }
 

@@ -1,8 +1,11 @@
 //! `/api/sessions` and the routes below it.
 
+use std::collections::BTreeMap;
+
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::Response;
+use bl_store::SessionId;
 use serde_json::{Value, json};
 
 use super::params::Params;
@@ -18,11 +21,7 @@ use crate::live::{
 
 pub(super) async fn list(State(app): State<App>, params: Params) -> Result<Response, Problem> {
     let limit = params.number("limit", 1_usize, 1_000)?.unwrap_or(200);
-    let now = app.feed.now();
-    let time_ns = now.time_ns();
-    let all: Vec<Entry> = now.catalog.newest_first().into_iter().cloned().collect();
-    let counted = now.window.as_ref().map(|w| (w.entry.session.id().clone(), w.rows.clone()));
-    drop(now);
+    let (all, counted, time_ns) = known(&app);
     let first = match params.text("before") {
         None => 0,
         Some(id) => match all.iter().position(|e| e.session.id().as_str() == id) {
@@ -30,14 +29,26 @@ pub(super) async fn list(State(app): State<App>, params: Params) -> Result<Respo
             None => return Err(missing(id)),
         },
     };
-    let page = &all[first..all.len().min(first + limit)];
-    let json = |entry: &Entry| {
-        let rows = counted.as_ref().filter(|(id, _)| id == entry.session.id()).map(|(_, rows)| rows);
-        entry.json(time_ns, rows)
-    };
-    let next = page.last().filter(|_| first + limit < all.len()).map(|e| e.session.id().as_str());
-    let body = json!({ "sessions": page.iter().map(json).collect::<Vec<_>>(), "next": next });
-    Ok(json_answer(body.to_string()))
+    // The bytes of each are summed over its files: not on a thread that serves others.
+    let written = tokio::task::spawn_blocking(move || {
+        let page = &all[first..all.len().min(first + limit)];
+        let json = |entry: &Entry| {
+            let counted = counted.as_ref().filter(|(id, _)| id == entry.session.id());
+            entry.json(time_ns, counted.map(|(_, rows)| rows), entry.bytes())
+        };
+        let next = page.last().filter(|_| first + limit < all.len());
+        let next = next.map(|e| e.session.id().as_str());
+        json!({ "sessions": page.iter().map(json).collect::<Vec<_>>(), "next": next }).to_string()
+    });
+    Ok(json_answer(written.await.map_err(Problem::fault)?))
+}
+
+/// All sessions, newest first; the rows counted of the one that is shown as live; the time.
+fn known(app: &App) -> (Vec<Entry>, Option<(SessionId, BTreeMap<&'static str, u64>)>, i64) {
+    let now = app.feed.now();
+    let all = now.catalog.newest_first().into_iter().cloned().collect();
+    let counted = now.window.as_ref().map(|w| (w.entry.session.id().clone(), w.rows.clone()));
+    (all, counted, now.time_ns())
 }
 
 fn missing(id: &str) -> Problem {
@@ -49,11 +60,14 @@ fn entry(app: &App, id: &str) -> Result<(Entry, Value, i64), Problem> {
     let entry = now.catalog.get(id).cloned().ok_or_else(|| missing(id))?;
     let rows = now.window.as_ref().filter(|w| w.entry.session.id() == entry.session.id());
     let time_ns = now.time_ns();
-    let json = entry.json(time_ns, rows.map(|w| &w.rows));
+    let json = entry.json(time_ns, rows.map(|w| &w.rows), entry.bytes());
     Ok((entry, json, time_ns))
 }
 
-pub(super) async fn one(State(app): State<App>, Path(id): Path<String>) -> Result<Response, Problem> {
+pub(super) async fn one(
+    State(app): State<App>,
+    Path(id): Path<String>,
+) -> Result<Response, Problem> {
     let (_, session, _) = entry(&app, &id)?;
     Ok(json_answer(json!({ "session": session }).to_string()))
 }
@@ -112,7 +126,10 @@ async fn rails(past: &Past, cols: Option<&str>) -> Result<Value, Problem> {
     if let Some(list) = cols
         && let Some(name) = list.split(',').find(|c| !POWER_COLUMNS.contains(c))
     {
-        return Err(Problem::wrong(format!("no column '{name}'; there are {}", POWER_COLUMNS.join(", "))));
+        return Err(Problem::wrong(format!(
+            "no column '{name}'; there are {}",
+            POWER_COLUMNS.join(", ")
+        )));
     }
     let all = past.power().await?;
     let device = past.device.as_deref().unwrap_or_default();

@@ -33,7 +33,9 @@ pub(super) async fn query(State(app): State<App>, params: Params) -> Result<Resp
     let running = run(&app, sql, params.text("session"), rows);
     match tokio::time::timeout(PATIENCE, running).await {
         Ok(answer) => Ok(json_answer(answer?)),
-        Err(_) => Err(Problem::wrong(format!("the query takes more than {PATIENCE:?}: ask for less"))),
+        Err(_) => {
+            Err(Problem::wrong(format!("the query takes more than {PATIENCE:?}: ask for less")))
+        }
     }
 }
 
@@ -42,7 +44,9 @@ async fn run(app: &App, sql: &str, session: Option<&str>, rows: usize) -> Result
     let query = Query::new(&settings).map_err(Problem::fault)?;
     let filter = match session {
         None => SessionFilter::All,
-        Some(id) => SessionFilter::Named(vec![id.parse().map_err(|e| Problem::wrong(format!("{e}")))?]),
+        Some(id) => {
+            SessionFilter::Named(vec![id.parse().map_err(|e| Problem::wrong(format!("{e}")))?])
+        }
     };
     let wrong = |e: QueryError| Problem::wrong(e.to_string());
     query.register_store(app.feed.options().store.clone(), filter).map_err(wrong)?;

@@ -44,8 +44,7 @@ fn board_of(uid: &str, power: &[PowerRow]) -> Board {
 /// What a step cost, by the rows of the session.
 pub(super) fn cost(frames: &[PairRow], power: &[PowerRow], begin_ns: i64, end_ns: i64) -> Cost {
     let inside = frames.iter().filter(|r| (begin_ns..end_ns).contains(&r.ts_ns));
-    let latencies: Vec<f64> =
-        inside.map(PairRow::latency_ms).filter(|ms| !ms.is_nan()).collect();
+    let latencies: Vec<f64> = inside.map(PairRow::latency_ms).filter(|ms| !ms.is_nan()).collect();
     let samples: Vec<PowerRow> =
         power.iter().filter(|r| (begin_ns..=end_ns).contains(&r.ts_ns)).copied().collect();
     Cost {
@@ -75,7 +74,8 @@ fn power_figures(board: &Board, power: &[PowerRow]) -> Value {
     let least = |values: &[f64]| values.iter().copied().filter(|v| !v.is_nan()).reduce(f64::min);
     let most = |values: &[f64]| values.iter().copied().filter(|v| !v.is_nan()).reduce(f64::max);
     // Without two samples in a row there is no energy to tell.
-    let joules = |at: usize| if power.len() > 1 { json_number(board.joules[at]) } else { Value::Null };
+    let joules =
+        |at: usize| if power.len() > 1 { json_number(board.joules[at]) } else { Value::Null };
     let mut rails = Map::new();
     for (at, name) in POWER_COLUMNS.iter().enumerate().skip(4) {
         let values = column(at);
@@ -161,14 +161,20 @@ mod tests {
 
     #[test]
     fn figures_are_those_of_the_rows() {
-        let frames = [row(0, 2.0, 100.0), row(1, f64::NAN, 0.0), row(2, 4.0, 200.0), row(3, 6.0, 300.0)];
+        let frames =
+            [row(0, 2.0, 100.0), row(1, f64::NAN, 0.0), row(2, 4.0, 200.0), row(3, 6.0, 300.0)];
         let figures = latency(&frames);
         assert_eq!((&figures["count"], &figures["dropped"]), (&json!(3), &json!(1)));
         assert_eq!((&figures["p50_ms"], &figures["mean_ms"]), (&json!(4.0), &json!(4.0)));
         let efficiency = efficiency(&frames);
         assert!((efficiency["corr"].as_f64().unwrap() - 1.0).abs() < 1e-12);
         assert!((efficiency["ms_per_w"].as_f64().unwrap() - 0.02).abs() < 1e-12);
-        let counts: u64 = histogram(&frames)["count"].as_array().unwrap().iter().map(|n| n.as_u64().unwrap()).sum();
+        let counts: u64 = histogram(&frames)["count"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|n| n.as_u64().unwrap())
+            .sum();
         assert_eq!(counts, 3);
     }
 }

@@ -55,11 +55,7 @@ pub(super) fn extremes(ts_ns: &[i64], columns: &[Vec<f64>], buckets: Buckets) ->
 }
 
 /// The mean of each column in each bucket that has rows.
-pub(super) fn means(
-    ts_ns: &[i64],
-    columns: &[(&str, &Vec<f64>)],
-    buckets: Buckets,
-) -> Value {
+pub(super) fn means(ts_ns: &[i64], columns: &[(&str, &Vec<f64>)], buckets: Buckets) -> Value {
     let ranges = buckets.ranges(ts_ns);
     let t: Vec<f64> = ranges.iter().map(|(bucket, _)| ms(buckets.middle_ns(*bucket))).collect();
     let mut cols = Map::new();

@@ -11,8 +11,18 @@ use crate::live::{PairRow, PowerRow, TOLERANCE_NS, json_number, ms};
 const SECOND_NS: i64 = 1_000_000_000;
 
 const COLUMNS: [&str; 12] = [
-    "t", "frames", "dropped", "lat_min_ms", "lat_mean_ms", "lat_max_ms", "lat_p95_ms", "lat_p99_ms",
-    "power_min_w", "power_mean_w", "power_max_w", "energy_j",
+    "t",
+    "frames",
+    "dropped",
+    "lat_min_ms",
+    "lat_mean_ms",
+    "lat_max_ms",
+    "lat_p95_ms",
+    "lat_p99_ms",
+    "power_min_w",
+    "power_mean_w",
+    "power_max_w",
+    "energy_j",
 ];
 
 pub(super) async fn timeline(past: &Past) -> Result<Value, Problem> {
@@ -40,7 +50,12 @@ pub(super) async fn timeline(past: &Past) -> Result<Value, Problem> {
     Ok(Value::Object(out))
 }
 
-fn bin(begin_ns: i64, frames: &[PairRow], power: &[PowerRow], last: Option<PowerRow>) -> [Value; 12] {
+fn bin(
+    begin_ns: i64,
+    frames: &[PairRow],
+    power: &[PowerRow],
+    last: Option<PowerRow>,
+) -> [Value; 12] {
     let latencies: Vec<f64> =
         frames.iter().map(PairRow::latency_ms).filter(|ms| !ms.is_nan()).collect();
     let mut values: Values = latencies.iter().copied().collect();
