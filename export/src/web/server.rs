@@ -50,14 +50,14 @@ pub enum ServeError {
     #[error(transparent)]
     Access(#[from] AccessError),
     /// The address cannot be listened on.
-    #[error("cannot listen on {address} for {what}: {}", reason(.source))]
+    #[error("cannot listen on {address} for {what}: {}", reason(.cause))]
     Listen {
         /// The page or the metrics.
         what: &'static str,
         /// The address.
         address: SocketAddr,
         /// What the system says.
-        source: io::Error,
+        cause: io::Error,
     },
 }
 
@@ -165,7 +165,7 @@ async fn listen(
     let access = Access::new(address, token)?;
     match TcpListener::bind(address).await {
         Ok(listener) => Ok(Some((listener, access))),
-        Err(source) => Err(ServeError::Listen { what, address, source }),
+        Err(cause) => Err(ServeError::Listen { what, address, cause }),
     }
 }
 
