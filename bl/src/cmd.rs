@@ -9,6 +9,7 @@ pub mod ingest;
 pub mod mark;
 pub mod probe;
 pub mod query;
+pub mod serve;
 pub mod sessions;
 
 /// The call was wrong: exit code 2.

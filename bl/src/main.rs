@@ -36,6 +36,8 @@ enum Command {
     Ingest(cmd::ingest::Args),
     /// Run a command, such as gst-launch-1.0, and record when frames pass its GStreamer pads.
     Probe(cmd::probe::Args),
+    /// Show what happens now and what happened: the page, JSON, metrics for Prometheus.
+    Serve(cmd::serve::Args),
     /// Ask in SQL, over every session, also one that is being recorded.
     Query(cmd::query::Args),
     /// List sessions, or show one.
@@ -65,6 +67,7 @@ fn main() -> ExitCode {
             Ok(code) => return ExitCode::from(code),
             Err(e) => Err(e),
         },
+        Command::Serve(args) => cmd::serve::run(args, sources),
         Command::Query(args) => cmd::query::run(args, sources),
         Command::Sessions(args) => cmd::sessions::run(&args, &sources),
         Command::Align(args) => cmd::align::run(&args, &sources),

@@ -7,6 +7,7 @@ use arrow::record_batch::RecordBatch;
 use datafusion::arrow;
 use datafusion::dataframe::DataFrame;
 use datafusion::execution::SendableRecordBatchStream;
+use datafusion::execution::context::SQLOptions;
 use datafusion::sql::parser::Statement;
 use futures::StreamExt;
 
@@ -42,6 +43,15 @@ impl Answer {
     /// Columns of the answer.
     pub fn schema(&self) -> SchemaRef {
         SchemaRef::clone(self.frame.schema().inner())
+    }
+
+    /// Whether the statement only reads: it defines, changes and writes nothing, and sets no option.
+    pub fn only_reads(&self) -> bool {
+        let options = SQLOptions::new()
+            .with_allow_ddl(false)
+            .with_allow_dml(false)
+            .with_allow_statements(false);
+        options.verify_plan(self.frame.logical_plan()).is_ok()
     }
 
     /// The answer as DataFusion has it.

@@ -7,6 +7,7 @@
 pub mod clock;
 mod count;
 mod error;
+mod follow;
 mod frame;
 mod health;
 mod layout;
@@ -24,6 +25,7 @@ mod writer;
 
 pub use count::Footer;
 pub use error::{Result, StoreError};
+pub use follow::Follower;
 pub use health::{Reason, health_row};
 pub use layout::{SealedFile, SessionDir, replace_file};
 pub use manifest::{FORMAT, Manifest, State, boot_id};

@@ -174,6 +174,11 @@ impl SegmentReader {
         Ok(batches)
     }
 
+    /// Bytes of the segment read so far.
+    pub fn bytes_read(&self) -> u64 {
+        self.at
+    }
+
     /// What was found damaged so far. `torn_bytes` of a segment that is being written is a frame on its way.
     pub fn damage(&self) -> &Damage {
         &self.damage

@@ -47,6 +47,17 @@ impl Store {
         Ok((sessions, broken))
     }
 
+    /// Names of the folders of sessions, sorted; that a readable session is in each is not looked at.
+    ///
+    /// # Errors
+    /// When the folder of sessions cannot be listed.
+    pub fn session_ids(&self) -> Result<Vec<SessionId>> {
+        let names = names_in(&sessions_dir(&self.data_root))?;
+        let mut ids: Vec<SessionId> = names.iter().filter_map(|name| name.parse().ok()).collect();
+        ids.sort();
+        Ok(ids)
+    }
+
     /// The session of that name.
     ///
     /// # Errors

@@ -55,6 +55,9 @@ pub struct Args {
     /// Record a firmware that is not known, if its replies have a known size.
     #[arg(long)]
     allow_unknown_firmware: bool,
+    /// Also show it: the page and the metrics, as `bl serve` does, in the same process.
+    #[arg(long)]
+    serve: bool,
 }
 
 /// A recording that has begun, with what has to live as long.
@@ -68,6 +71,7 @@ pub struct Running {
 pub fn run(args: Args, mut sources: Sources<'static>) -> anyhow::Result<()> {
     args.set_flags(&mut sources);
     let config = Config::load(&sources)?;
+    let _served = args.serve.then(|| super::serve::beside(&config)).transpose()?;
     let running = begin(&args, &config)?;
     stop_at_signals(&running.stop)?;
     let hung_up = Arc::new(AtomicBool::new(false));

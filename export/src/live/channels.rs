@@ -1,0 +1,200 @@
+//! Slow series: at most two rows a second of everything that is no power and no frame.
+
+use std::collections::{BTreeMap, HashSet, VecDeque};
+
+use arrow::array::RecordBatch;
+use bl_schemas::{Kind, Table};
+use serde_json::{Map, Value, json};
+
+use super::cells::Cells;
+use super::power::POWER_COLUMNS;
+use super::time::{json_number, ms};
+
+/// The tables whose rows are series.
+pub const CHANNEL_TABLES: [&str; 8] =
+    ["benchlab", "gpu", "cpu", "memory", "net", "disk", "rapl", "hwmon"];
+
+/// Series kept at most: bounds memory, whatever the host has.
+const SERIES: usize = 512;
+
+/// Columns that tell the series of a table apart, in the order of the key.
+pub fn key_columns(table: &str) -> &'static [&'static str] {
+    match table {
+        "benchlab" => &["device_uid"],
+        "gpu" => &["gpu"],
+        "cpu" => &["cpu"],
+        "net" => &["interface"],
+        "disk" => &["device"],
+        "rapl" => &["domain"],
+        "hwmon" => &["chip", "sensor"],
+        _ => &[],
+    }
+}
+
+/// The key of the series that a row belongs to: `all`, `eth0`, `nct6775/temp1`; empty where a table has one series.
+pub fn key_of(table: &str, cells: &Cells<'_>, row: usize) -> String {
+    let parts = key_columns(table).iter().map(|name| match cells.text(name, row) {
+        Some(text) => text.to_string(),
+        None => match cells.number(name, row) {
+            number if number.is_finite() => number.to_string(),
+            _ => String::new(),
+        },
+    });
+    parts.collect::<Vec<_>>().join("/")
+}
+
+/// One series of a table.
+#[derive(Debug, Clone)]
+pub struct Series {
+    /// The table.
+    pub table: &'static Table,
+    /// Which series of it.
+    pub key: String,
+    /// What its rows carry in `source`.
+    pub source: String,
+    /// Names of its numeric columns.
+    pub columns: Vec<&'static str>,
+    /// The rows, oldest first; NaN is null.
+    pub rows: VecDeque<(i64, Box<[f64]>)>,
+    /// The last row as it was.
+    pub latest: (i64, Box<[f64]>),
+    /// Last values of the columns that are no numbers.
+    pub attrs: Map<String, Value>,
+    is_fresh: bool,
+}
+
+impl Series {
+    /// A series that begins with a row.
+    pub fn new(table: &'static Table, cells: &Cells<'_>, row: usize) -> Self {
+        let columns = table.columns.iter().filter(|c| is_numeric(table, c.name.as_str(), c.kind));
+        let mut series = Self {
+            table,
+            key: key_of(&table.name, cells, row),
+            source: String::new(),
+            columns: columns.map(|c| c.name.as_str()).collect(),
+            rows: VecDeque::new(),
+            latest: (i64::MIN, Box::default()),
+            attrs: Map::new(),
+            is_fresh: false,
+        };
+        series.push(cells, row);
+        series
+    }
+
+    /// Takes a row unless a newer one is there.
+    pub fn push(&mut self, cells: &Cells<'_>, row: usize) {
+        let ts_ns = cells.ts()[row];
+        if ts_ns < self.latest.0 {
+            return;
+        }
+        self.latest = (ts_ns, self.columns.iter().map(|name| cells.number(name, row)).collect());
+        self.source = cells.text("source", row).unwrap_or_default().into();
+        for column in &self.table.columns {
+            let value = match column.kind {
+                _ if is_common(&self.table.name, &column.name) => continue,
+                Kind::Bool => json!(cells.flag(&column.name, row)),
+                Kind::Dict | Kind::Utf8 => json!(cells.text(&column.name, row)),
+                _ => continue,
+            };
+            if !value.is_null() || self.attrs.contains_key(&column.name) {
+                self.attrs.insert(column.name.clone(), value);
+            }
+        }
+        self.is_fresh = true;
+    }
+
+    /// Keeps the last row among the rows.
+    pub fn keep(&mut self) -> bool {
+        if self.is_fresh {
+            self.rows.push_back(self.latest.clone());
+        }
+        std::mem::take(&mut self.is_fresh)
+    }
+}
+
+fn is_common(table: &str, column: &str) -> bool {
+    ["ts", "session", "node", "source"].contains(&column) || key_columns(table).contains(&column)
+}
+
+fn is_numeric(table: &Table, name: &str, kind: Kind) -> bool {
+    let text = matches!(kind, Kind::Timestamp | Kind::Dict | Kind::Utf8 | Kind::Bool);
+    let is_power = table.name == "benchlab" && POWER_COLUMNS.contains(&name);
+    !text && !is_power && !is_common(&table.name, name)
+}
+
+/// One series with these of its rows; columns that are null throughout are left out.
+pub fn series_json(series: &Series, rows: &[&(i64, Box<[f64]>)]) -> Value {
+    let mut cols = Map::new();
+    for (column, name) in series.columns.iter().enumerate() {
+        if rows.iter().any(|(_, values)| values[column].is_finite()) {
+            let values = rows.iter().map(|(_, values)| json_number(values[column]));
+            cols.insert((*name).into(), values.collect());
+        }
+    }
+    let t: Vec<f64> = rows.iter().map(|(ts_ns, _)| ms(*ts_ns)).collect();
+    json!({
+        "table": series.table.name, "key": series.key, "source": series.source,
+        "t": t, "cols": cols, "attrs": series.attrs,
+    })
+}
+
+/// All series of a session, by table and key.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Channels(BTreeMap<(&'static str, String), Series>);
+
+impl Channels {
+    /// Takes rows of a table: of each series, the last.
+    pub fn push(&mut self, table: &'static Table, rows: &RecordBatch) {
+        if !CHANNEL_TABLES.contains(&table.name.as_str()) {
+            return;
+        }
+        let cells = Cells(rows);
+        let mut done = HashSet::new();
+        for row in (0..cells.rows()).rev() {
+            let key = key_of(&table.name, &cells, row);
+            if !done.insert(key.clone()) {
+                continue;
+            }
+            let place = (table.name.as_str(), key);
+            let has_room = self.0.len() < SERIES;
+            match self.0.get_mut(&place) {
+                Some(series) => series.push(&cells, row),
+                None if has_room => {
+                    self.0.insert(place, Series::new(table, &cells, row));
+                }
+                None => {}
+            }
+        }
+    }
+
+    /// Keeps the last rows. Returns those that are new, as the shape **channels**.
+    pub fn tick(&mut self) -> Option<Value> {
+        let mut new = Vec::new();
+        for series in self.0.values_mut() {
+            if series.keep() {
+                new.push(series_json(series, &[&series.latest]));
+            }
+        }
+        (!new.is_empty()).then(|| json!({ "series": new }))
+    }
+
+    /// The series with a row from `from_ns` on.
+    pub fn since(&self, from_ns: i64) -> impl Iterator<Item = &Series> {
+        self.0.values().filter(move |series| series.latest.0 >= from_ns)
+    }
+
+    /// Forgets rows before `ts_ns`, and series that have none any more.
+    pub fn trim_before(&mut self, ts_ns: i64) {
+        self.0.retain(|_, series| series.latest.0 >= ts_ns);
+        for series in self.0.values_mut() {
+            while series.rows.front().is_some_and(|(ts, _)| *ts < ts_ns) {
+                series.rows.pop_front();
+            }
+        }
+    }
+}
+
+/// The rows of a series from `from_ns` on.
+pub(super) fn rows_since(series: &Series, from_ns: i64) -> Vec<&(i64, Box<[f64]>)> {
+    series.rows.iter().filter(|(ts, _)| *ts >= from_ns).collect()
+}

@@ -1,0 +1,144 @@
+//! The feed over a real session, written while it is followed.
+
+use std::time::{Duration, Instant};
+
+use bl_store::clock::monotonic_ns;
+use bl_store::{Rows, SessionSpec, SessionWriter, Store, WriteOptions};
+
+use super::*;
+
+fn options(store: &Store) -> FeedOptions {
+    FeedOptions {
+        store: store.clone(),
+        pairs: vec![("a".into(), "b".into())],
+        window_ns: 2_000_000_000,
+        steps: Vec::new(),
+        node: "test".into(),
+        version: "0".into(),
+    }
+}
+
+fn begin(store: &Store) -> SessionWriter {
+    let options =
+        WriteOptions { flush_every: Duration::from_millis(10), ..WriteOptions::default() };
+    SessionWriter::begin(store, SessionSpec::default(), options).unwrap()
+}
+
+/// Writes `n` frames that take 5 ms each, beginning now, with power of 100 W around them.
+fn write(writer: &SessionWriter, first: i64, n: i64) {
+    let (pipeline, benchlab) =
+        (bl_schemas::table("pipeline").unwrap(), bl_schemas::table("benchlab").unwrap());
+    let start = writer.anchor().ts(monotonic_ns());
+    let mut events = Rows::new(pipeline);
+    let (stage, frame) = (events.column("stage"), events.column("frame"));
+    for k in 0..n {
+        for (name, offset) in [("a", 0), ("b", 5_000_000)] {
+            events.begin(start + k * 10_000_000 + offset, "t.events");
+            events.str(stage, name);
+            events.i64(frame, first + k);
+        }
+    }
+    let mut samples = Rows::new(benchlab);
+    let (uid, sys) = (samples.column("device_uid"), samples.column("sys_w"));
+    for k in 0..=n {
+        samples.begin(start - 1_000_000 + k * 10_000_000, "t.board");
+        samples.str(uid, "B1");
+        samples.decimal(sys, 100_000);
+    }
+    writer.append(benchlab, samples.finish()).unwrap();
+    writer.append(pipeline, events.finish()).unwrap();
+    writer.flush().unwrap();
+}
+
+/// Waits for a state, for at most 20 s.
+fn wait_for<T>(feed: &Feed, what: &str, look: impl Fn(&Now) -> Option<T>) -> T {
+    let end = Instant::now() + Duration::from_secs(20);
+    loop {
+        if let Some(found) = look(&feed.now()) {
+            return found;
+        }
+        assert!(Instant::now() < end, "{what} did not come");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+fn paired(now: &Now) -> Vec<PairRow> {
+    now.window.as_ref().map(|w| w.last_pairs(None, 10_000)).unwrap_or_default()
+}
+
+#[test]
+fn it_follows_sessions_from_none_to_the_next() {
+    let root = tempfile::tempdir().unwrap();
+    let store = Store::new(root.path().join("not-there-yet"));
+    let feed = Feed::start(options(&store)).unwrap();
+    assert!(feed.now().window.is_none());
+    assert!(feed.trouble().is_some(), "a missing store is told");
+
+    let writer = begin(&store);
+    write(&writer, 0, 20);
+    let rows = wait_for(&feed, "pairs", |now| Some(paired(now)).filter(|rows| rows.len() == 20));
+    for row in &rows {
+        assert_eq!(row.latency_ns, Some(5_000_000));
+        assert_eq!(row.power_w, 100.0);
+        assert!((row.energy_j - 0.5).abs() < 1e-9, "{row:?}");
+    }
+    assert!(feed.trouble().is_none());
+    let first = writer.finish().unwrap();
+    wait_for(&feed, "the end", |now| {
+        let window = now.window.as_ref()?;
+        (window.entry.state() == "ended" && paired(now).len() == 20).then_some(())
+    });
+
+    let writer = begin(&store);
+    wait_for(&feed, "the next session", |now| {
+        (now.window.as_ref()?.entry.session.id() != &first.id).then_some(())
+    });
+    assert!(paired(&feed.now()).is_empty(), "nothing of the session before");
+    write(&writer, 0, 3);
+    wait_for(&feed, "its pairs", |now| Some(()).filter(|()| paired(now).len() == 3));
+    drop(feed);
+}
+
+#[test]
+fn a_late_start_finds_what_was_before() {
+    let root = tempfile::tempdir().unwrap();
+    let store = Store::new(root.path());
+    let writer = begin(&store);
+    write(&writer, 0, 30);
+    std::thread::sleep(Duration::from_millis(400));
+    let feed = Feed::start(options(&store)).unwrap();
+    let now = feed.now();
+    assert_eq!(paired(&now).len(), 30);
+    let board = &now.window.as_ref().unwrap().boards[0];
+    assert_eq!(board.samples, 31);
+    assert!((board.joules[0] - 30.0).abs() < 1e-6, "{:?}", board.joules);
+}
+
+#[test]
+fn what_comes_is_sent_in_order_and_can_be_resumed() {
+    let root = tempfile::tempdir().unwrap();
+    let store = Store::new(root.path());
+    let writer = begin(&store);
+    let feed = Feed::start(options(&store)).unwrap();
+    let start = feed.now().log.last();
+    for k in 0..5 {
+        write(&writer, k * 10, 10);
+        std::thread::sleep(Duration::from_millis(120));
+    }
+    wait_for(&feed, "pairs", |now| Some(()).filter(|()| paired(now).len() == 50));
+    let now = feed.now();
+    let messages = now.log.since(start).unwrap();
+    let numbers: Vec<u64> = messages.iter().map(|m| m.number).collect();
+    assert_eq!(numbers, (start + 1..=now.log.last()).collect::<Vec<_>>());
+    let count = |event: &str, column: &str| -> usize {
+        let bodies = messages.iter().filter(|m| m.event == event);
+        let bodies = bodies.map(|m| serde_json::from_str::<serde_json::Value>(&m.data).unwrap());
+        bodies.map(|body| body[column].as_array().unwrap().len()).sum()
+    };
+    assert_eq!(count("pairs", "lat_ms"), 50);
+    assert_eq!(count("power", "t"), 55);
+    assert_eq!(count("events", "t"), 100);
+    assert_eq!(feed.number(&feed.id(7)), Some(7));
+    assert_eq!(feed.number("7"), None);
+    assert_eq!(feed.number("zz-7"), None);
+}

@@ -1,0 +1,24 @@
+//! The web view's server: the embedded page, the JSON routes of `web/API.md`, the stream, and the metrics.
+//!
+//! It only reads. Each answer is made from a copy of what the feed knows, or from a query over the store.
+
+mod access;
+mod assets;
+mod live;
+mod params;
+mod past;
+mod problem;
+mod server;
+mod sessions;
+mod sql;
+mod stream;
+mod summary;
+mod thin;
+mod timeline;
+
+#[cfg(test)]
+mod tests;
+
+pub use access::{Access, AccessError, MIN_TOKEN};
+pub use problem::Problem;
+pub use server::{ServeError, ServeOptions, Server};

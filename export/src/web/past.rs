@@ -1,0 +1,219 @@
+//! Rows of a session on disk, read through `bl_query` and aligned by the same kernels as the live window.
+
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use arrow::compute::cast;
+use arrow::datatypes::{DataType, Field, Schema};
+use bl_query::tables::SessionFilter;
+use bl_query::{Query, QueryError, Settings};
+use bl_store::{Footer, Store};
+
+use super::params::Params;
+use super::problem::Problem;
+use super::thin::Buckets;
+use crate::live::{
+    Aligner, Cells, Entry, POWER_COLUMNS, PairRow, PowerRow, StagePair, TOLERANCE_NS,
+};
+
+/// Memory of one query.
+const MEMORY_BYTES: usize = 512 << 20;
+
+/// What is asked of a session.
+#[derive(Debug, Clone)]
+pub(super) struct Past {
+    pub entry: Entry,
+    store: Store,
+    /// The pair of stages, where the session has one.
+    pub pair: Option<StagePair>,
+    /// The board; the first one where none was named.
+    pub device: Option<String>,
+    pub from_ns: i64,
+    pub to_ns: i64,
+    pub points: usize,
+    window_ns: i64,
+}
+
+impl Past {
+    /// Reads the query of a request.
+    pub fn new(
+        entry: Entry,
+        store: Store,
+        window_ns: i64,
+        now_ns: i64,
+        params: &Params,
+    ) -> Result<Self, Problem> {
+        let (start_ns, end_ns) = bounds(&entry, now_ns);
+        let from_ns = params.time_ns("from")?.unwrap_or(start_ns).max(start_ns);
+        let to_ns = params.time_ns("to")?.unwrap_or(end_ns).min(end_ns);
+        if from_ns >= to_ns {
+            return Err(Problem::wrong("from must be before to, and both within the session"));
+        }
+        let known: Vec<String> = entry.pairs().iter().map(|(a, b)| format!("{a},{b}")).collect();
+        let pair = match params.text("pair") {
+            None => entry.pairs().first().cloned(),
+            Some(name) => match known.iter().position(|k| k == name) {
+                Some(at) => Some(entry.pairs()[at].clone()),
+                None => {
+                    let text = format!("no pair '{name}' in this session; it has {known:?}");
+                    return Err(Problem::wrong(text));
+                }
+            },
+        };
+        let device = match params.text("device") {
+            Some(device) => Some(device.to_string()),
+            None => entry.devices().first().map(|uid| uid.to_string()),
+        };
+        let points = params.number("points", 2, 20_000)?.unwrap_or(2_000);
+        Ok(Self { entry, store, pair, device, from_ns, to_ns, points, window_ns })
+    }
+
+    /// The name of the pair.
+    pub fn pair_name(&self) -> Option<String> {
+        self.pair.as_ref().map(|(a, b)| format!("{a},{b}"))
+    }
+
+    /// The buckets that rows are thinned into.
+    pub fn buckets(&self) -> Buckets {
+        Buckets { from_ns: self.from_ns, to_ns: self.to_ns, count: self.points }
+    }
+
+    async fn rows(&self, sql: &str) -> Result<Vec<RecordBatch>, Problem> {
+        let settings = Settings { memory_bytes: Some(MEMORY_BYTES), ..Settings::default() };
+        let query = Query::new(&settings).map_err(Problem::fault)?;
+        let filter = SessionFilter::Named(vec![self.entry.session.id().clone()]);
+        query.register_store(self.store.clone(), filter).map_err(Problem::fault)?;
+        let frame = query.sql(sql).await.map_err(Problem::fault)?;
+        frame.collect().await.map_err(|e| Problem::fault(QueryError::run(e)))
+    }
+
+    fn between(&self, before_ns: i64, after_ns: i64) -> String {
+        let from = stamp(self.from_ns.saturating_sub(before_ns));
+        let to = stamp(self.to_ns.saturating_add(after_ns));
+        format!("ts >= {from} AND ts <= {to}")
+    }
+
+    /// Samples of the board, sorted by time.
+    pub async fn power(&self) -> Result<Vec<PowerRow>, Problem> {
+        self.power_between(0, 0).await
+    }
+
+    async fn power_between(&self, before_ns: i64, after_ns: i64) -> Result<Vec<PowerRow>, Problem> {
+        let Some(device) = &self.device else { return Ok(Vec::new()) };
+        let columns = POWER_COLUMNS.join(", ");
+        let (between, device) = (self.between(before_ns, after_ns), quoted(device));
+        let sql = format!(
+            "SELECT ts, {columns} FROM benchlab WHERE device_uid = {device} AND {between} ORDER BY ts"
+        );
+        let mut out = Vec::new();
+        for batch in self.rows(&sql).await? {
+            let cells = Cells(&batch);
+            let watts = |row| POWER_COLUMNS.map(|name| cells.number(name, row));
+            out.extend(
+                (0..cells.rows()).map(|row| PowerRow::from_watts(cells.ts()[row], watts(row))),
+            );
+        }
+        Ok(out)
+    }
+
+    /// Frames that entered `stage_a` in the time asked for, sorted by that time.
+    pub async fn frames(&self) -> Result<Vec<PairRow>, Problem> {
+        let Some(pair @ (a, b)) = &self.pair else { return Ok(Vec::new()) };
+        let pairs = std::slice::from_ref(pair);
+        let mut aligner = Aligner::new(pairs, self.window_ns, 0).map_err(Problem::fault)?;
+        for sample in self.power_between(TOLERANCE_NS, self.window_ns).await? {
+            aligner.push_power(sample.ts_ns, sample.watts(0));
+        }
+        let sql = format!(
+            "SELECT ts, pipeline, stage, frame, key_ns, pts_ns FROM pipeline \
+             WHERE stage IN ({}, {}) AND {} ORDER BY ts",
+            quoted(a),
+            quoted(b),
+            self.between(0, self.window_ns)
+        );
+        for batch in self.rows(&sql).await? {
+            aligner.push_events(&with_strings(&batch)?).map_err(Problem::fault)?;
+        }
+        aligner.finish();
+        let mut rows = aligner.take(0, i64::MAX);
+        rows.retain(|row| row.ts_ns <= self.to_ns);
+        rows.sort_by_key(|row| row.ts_ns);
+        Ok(rows)
+    }
+
+    /// The last row of each bucket of each key of a slow table, in the table's row schema.
+    pub async fn slow(
+        &self,
+        table: &bl_schemas::Table,
+        keys: &[&str],
+    ) -> Result<Vec<RecordBatch>, Problem> {
+        // At most two rows a second, as in the live window.
+        let span_ns = self.to_ns.saturating_sub(self.from_ns);
+        let width_ns = (span_ns / self.points as i64).max(500_000_000);
+        let list = columns_of(table);
+        let by: Vec<&str> = keys.iter().copied().chain(["bucket"]).collect();
+        let sql = format!(
+            "SELECT {list} FROM (SELECT {list}, row_number() OVER (PARTITION BY {by} ORDER BY ts DESC) AS place \
+             FROM (SELECT *, (CAST(ts AS BIGINT) - {from}) / {width_ns} AS bucket FROM {table} WHERE {between}) AS b) AS c \
+             WHERE place = 1 ORDER BY ts",
+            by = by.join(", "),
+            from = self.from_ns,
+            table = table.name,
+            between = self.between(0, 0),
+        );
+        self.rows(&sql).await?.iter().map(with_strings).collect()
+    }
+
+    /// All rows of a small table.
+    pub async fn whole(&self, table: &str) -> Result<Vec<RecordBatch>, Problem> {
+        let table = bl_schemas::table(table).ok_or_else(|| Problem::fault("no such table"))?;
+        let sql = format!("SELECT {} FROM {} ORDER BY ts", columns_of(table), table.name);
+        self.rows(&sql).await?.iter().map(with_strings).collect()
+    }
+}
+
+/// First and last time of a session. An import may hold rows of before the time that its name tells: the footers of
+/// its files know.
+fn bounds(entry: &Entry, now_ns: i64) -> (i64, i64) {
+    let m = entry.session.manifest();
+    let (mut start_ns, mut end_ns) = (m.started_ns, m.ended_ns.unwrap_or(now_ns));
+    if m.anchor_estimated {
+        let snapshots = bl_schemas::tables().iter().filter_map(|t| entry.session.snapshot(t).ok());
+        let files: Vec<_> = snapshots.flat_map(|snapshot| snapshot.sealed).collect();
+        for footer in files.iter().filter_map(|file| Footer::read(&file.path).ok()) {
+            start_ns = footer.first_ts.map_or(start_ns, |ts| start_ns.min(ts));
+            end_ns = footer.last_ts.map_or(end_ns, |ts| end_ns.max(ts));
+        }
+    }
+    (start_ns, end_ns.max(start_ns + 1))
+}
+
+/// The columns of the table's row schema, for a SELECT.
+fn columns_of(table: &bl_schemas::Table) -> String {
+    let own = table.columns.iter().filter(|c| !c.is_constant_in_a_session());
+    own.map(|c| format!("\"{}\"", c.name)).collect::<Vec<_>>().join(", ")
+}
+
+fn stamp(ns: i64) -> String {
+    format!("arrow_cast({ns}, 'Timestamp(Nanosecond, Some(\"UTC\"))')")
+}
+
+fn quoted(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "''"))
+}
+
+/// The batch with plain strings in place of dictionaries and views.
+fn with_strings(batch: &RecordBatch) -> Result<RecordBatch, Problem> {
+    let schema = batch.schema();
+    let mut fields = Vec::new();
+    let mut columns = Vec::new();
+    for (field, column) in schema.fields().iter().zip(batch.columns()) {
+        let kind = match field.data_type() {
+            DataType::Dictionary(..) | DataType::Utf8View | DataType::LargeUtf8 => DataType::Utf8,
+            other => other.clone(),
+        };
+        columns.push(cast(column, &kind).map_err(Problem::fault)?);
+        fields.push(Field::new(field.name(), kind, true));
+    }
+    RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).map_err(Problem::fault)
+}
