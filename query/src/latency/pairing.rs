@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use bl_align::pair::{Event, Key, KeylessPairer, PairCounts, PairOptions, Pairer, Pairs, Side};
+use bl_align::pair::{Event, Key, KeylessPairer, PairOptions, Pairer, Pairs, Side};
 use serde::{Deserialize, Serialize};
 
 /// What an event says about its frame.
@@ -221,18 +221,5 @@ impl Pairing {
             State::Keyed(_, pairer) => pairer.settled_until_ns(),
             State::Keyless(pairer) => pairer.settled_until_ns(),
         }
-    }
-
-    /// What became of the events.
-    pub fn counts(&self) -> PairCounts {
-        let mut counts = match &self.state {
-            State::Open(_) => PairCounts::default(),
-            State::Keyed(_, pairer) => pairer.counts(),
-            State::Keyless(pairer) => pairer.counts(),
-        };
-        counts.dropped += self.dropped;
-        counts.orphans += self.orphans;
-        counts.unkeyed += self.unkeyed;
-        counts
     }
 }

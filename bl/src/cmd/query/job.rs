@@ -82,9 +82,6 @@ async fn require_stages(query: &Query, stages: &[&str]) -> anyhow::Result<()> {
 fn steps(config: &Config) -> Vec<FlowStep> {
     let steps = config.flows.steps.iter();
     steps
-        .map(|step| FlowStep {
-            step: step.id.clone(),
-            latency_target_ms: step.latency_target_ms,
-        })
+        .map(|step| FlowStep { step: step.id.clone(), latency_target_ms: step.latency_target_ms })
         .collect()
 }
