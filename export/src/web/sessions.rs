@@ -43,10 +43,10 @@ pub(super) async fn list(State(app): State<App>, params: Params) -> Result<Respo
     Ok(json_answer(written.await.map_err(Problem::fault)?))
 }
 
-/// All sessions, newest first; the rows counted of the one that is shown as live; the time.
-/// The session that is followed, with its rows by table.
+/// The session that is shown as live, with its rows by table.
 type Followed = (SessionId, BTreeMap<&'static str, u64>);
 
+/// All sessions, newest first; the rows counted of the one that is shown as live; the time.
 fn known(app: &App) -> (Vec<Entry>, Option<Followed>, i64) {
     let now = app.feed.now();
     let all = now.catalog.newest_first().into_iter().cloned().collect();
