@@ -11,9 +11,6 @@ use clap::{Parser, Subcommand};
 
 use cmd::UsageError;
 
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 /// What every frame cost, in time and in energy.
 ///
 /// Record with `bl ingest`, ask with `bl query`, hand on with `bl export`.
@@ -81,7 +78,11 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(e) if terminal::is_broken_pipe(&e) => ExitCode::SUCCESS,
         Err(e) => {
-            eprintln!("bl: {}", terminal::sentence(&e));
+            match e.downcast_ref::<config::ConfigError>() {
+                // A line for each problem, with its own place.
+                Some(problems) => eprintln!("{problems}"),
+                None => eprintln!("bl: {}", terminal::sentence(&e)),
+            }
             ExitCode::from(exit_code(&e))
         }
     }

@@ -11,9 +11,6 @@ use bl_query::output::write_parquet;
 use bl_query::{Query, Settings};
 use datafusion::physical_plan::display::DisplayableExecutionPlan;
 
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
     let mut tables: Vec<FileTable> = Vec::new();

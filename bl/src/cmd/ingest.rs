@@ -89,13 +89,15 @@ pub fn begin(args: &Args, config: &Config) -> anyhow::Result<Running> {
     let stop = Stop::new()?;
     let store = Store::new(&config.general.data_root);
     recover(&store);
+    let boards = sources::boards(config)?;
     // Before there is a session: a socket that another recorder listens on is refused here.
     let events = EventsSocket::bind(&config.pipeline.events)?;
     let options = write_options(config);
     let recording = Recording::begin(&store, spec(args, config)?, options, stop.clone())?;
     let id = recording.writer().manifest().id;
     eprintln!("recording session {id} in {}", config.general.data_root.display());
-    let simulated = sources::start(&recording, config, events, args.simulate, !args.no_host)?;
+    let simulated =
+        sources::start(&recording, config, boards, events, args.simulate, !args.no_host)?;
     Ok(Running { recording, stop, _simulated: simulated })
 }
 

@@ -368,7 +368,10 @@ fn reloading_tells_what_changes_and_when() {
     let (new, changes) = given.with(|sources| old.reload(sources)).unwrap();
     assert_eq!(new.general.sample_hz, 20.0);
     let of = |key: &str| changes.iter().find(|change| change.key == key);
-    assert_eq!(of("general.sample_hz").unwrap().to_string(), "general.sample_hz: 10.0 -> 20.0");
+    assert_eq!(
+        of("general.sample_hz").unwrap().to_string(),
+        "general.sample_hz: 10.0 -> 20.0 at the next start"
+    );
     assert_eq!(of("general.data_root").unwrap().effect, Effect::Start);
     assert!(
         of("general.data_root").unwrap().to_string().ends_with("-> \"/srv/b\" at the next start")

@@ -40,7 +40,7 @@ async fn by_key_with_on_and_with_using() {
     assert_eq!(rows(&query, on).await, ["10 x 100", "11 y 101", "12 x 102", "13", "14"]);
     let using =
         "SELECT k, id, v FROM a ASOF JOIN b MATCH_CONDITION (a.ts >= b.ts) USING (k) ORDER BY id";
-    assert_eq!(rows(&query, using).await, ["x 10 100", "y 11 101", "x 12 102", "13", "x 14"]);
+    assert_eq!(rows(&query, using).await, ["x 10 100", "y 11 101", "x 12 102", " 13", "x 14"]);
     let all =
         "SELECT * FROM a ASOF JOIN b MATCH_CONDITION (a.ts >= b.ts) USING (k) ORDER BY id LIMIT 1";
     assert_eq!(rows(&query, all).await, ["1 x 10 1 100"]);
@@ -169,7 +169,9 @@ proptest! {
         });
         let mut pairs: Vec<_> = pairs.map(|(left, right)| (left.unwrap(), right)).collect();
         if is_sorted {
-            prop_assert!(pairs.is_sorted_by_key(|pair| pair.0), "the left order is kept");
+            // Rows of one stamp may change places where the optimizer reads a table in parts.
+            let stamps = pairs.iter().map(|pair| left[pair.0 as usize].0);
+            prop_assert!(stamps.is_sorted(), "the left order is kept");
         }
         pairs.sort();
         // A sort of ours need not be stable: rows of one stamp and key are told apart only if sorted.

@@ -12,7 +12,7 @@ use datafusion::config::ConfigOptions;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_expr::expressions::Column;
 use datafusion::physical_expr::{
-    Distribution, LexOrdering, OrderingRequirements, PhysicalExpr, PhysicalSortExpr,
+    LexOrdering, OrderingRequirements, PhysicalExpr, PhysicalSortExpr,
 };
 use datafusion::physical_plan::execution_plan::{
     CardinalityEffect, ChildrenPropertiesMode, ReplaceChildrenOptions,
@@ -21,9 +21,7 @@ use datafusion::physical_plan::filter_pushdown::{
     ChildPushdownResult, FilterDescription, FilterPushdownPhase, FilterPushdownPropagation,
 };
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
-use datafusion::physical_plan::{
-    DisplayAs, DisplayFormatType, ExecutionPlan, InputDistributionRequirements, PlanProperties,
-};
+use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties};
 use futures::StreamExt;
 
 /// Fails when the rows of a partition are not ascending by a column (nulls last).
@@ -69,12 +67,6 @@ impl ExecutionPlan for SortedExec {
         let options = SortOptions { descending: false, nulls_first: false };
         let ordering = LexOrdering::new([PhysicalSortExpr::new(column, options)]);
         vec![ordering.map(OrderingRequirements::from)]
-    }
-
-    fn input_distribution_requirements(&self) -> InputDistributionRequirements {
-        // One file is read from start to end: cut into ranges, its parts would have to be merged row by
-        // row again, for more work and twice the row groups in memory.
-        InputDistributionRequirements::new(vec![Distribution::SinglePartition])
     }
 
     fn maintains_input_order(&self) -> Vec<bool> {

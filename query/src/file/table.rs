@@ -15,8 +15,11 @@ use datafusion::datasource::file_format::parquet::ParquetFormat;
 use datafusion::datasource::listing::{
     ListingOptions, ListingTable, ListingTableConfig, ListingTableUrl,
 };
+use datafusion::datasource::physical_plan::{FileScanConfig, FileScanConfigBuilder};
+use datafusion::datasource::source::DataSourceExec;
 use datafusion::error::DataFusionError;
 use datafusion::logical_expr::{Expr, TableProviderFilterPushDown};
+use datafusion::physical_expr::Partitioning;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::prelude::{SessionContext, ident};
 
@@ -173,7 +176,9 @@ impl TableProvider for SortedFile {
         let plan = Arc::clone(self.listing.scan_with_args(state, args).await?.plan());
         let column = self.order.as_ref().and_then(|name| plan.schema().index_of(name).ok());
         Ok(match column {
-            Some(column) => Arc::new(SortedExec::new(plan, column, self.label.clone())) as _,
+            Some(column) => {
+                Arc::new(SortedExec::new(in_one_piece(plan), column, self.label.clone())) as _
+            }
             None => plan,
         }
         .into())
@@ -185,6 +190,19 @@ impl TableProvider for SortedFile {
     ) -> Result<Vec<TableProviderFilterPushDown>> {
         self.listing.supports_filters_pushdown(filters)
     }
+}
+
+/// Keeps the optimizer from cutting a file into ranges: for an operator that wants its rows in order they
+/// would be merged row by row again, for more work and twice the row groups in memory.
+fn in_one_piece(plan: Arc<dyn ExecutionPlan>) -> Arc<dyn ExecutionPlan> {
+    let Some(source) = plan.downcast_ref::<DataSourceExec>() else { return plan };
+    let Some(scan) = source.data_source().downcast_ref::<FileScanConfig>() else { return plan };
+    // A declared partitioning is what the optimizer leaves alone.
+    let partitioning = Partitioning::UnknownPartitioning(scan.file_groups.len());
+    let scan = FileScanConfigBuilder::from(scan.clone())
+        .with_output_partitioning(Some(partitioning))
+        .build();
+    DataSourceExec::from_data_source(scan)
 }
 
 #[cfg(test)]

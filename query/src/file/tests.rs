@@ -19,8 +19,11 @@ async fn a_parquet_file_written_here_keeps_its_order() {
     let order = query.register_file(&table("a", &path, FileOrder::Detect)).await.unwrap();
     assert_eq!(order.as_deref(), Some("ts"));
     assert_eq!(rows(&query, "SELECT count(*), max(x) FROM a WHERE ts < 10").await, ["10 18"]);
+    query.sql("SET datafusion.optimizer.repartition_file_min_size = 1").await.unwrap();
+    query.sql("SET datafusion.execution.target_partitions = 4").await.unwrap();
     let plan = plan(&query, "SELECT * FROM a ORDER BY ts").await;
     assert!(!plan.contains("SortExec:"), "{plan}");
+    assert!(!plan.contains("SortPreservingMergeExec"), "{plan}");
     let left: Vec<_> = std::fs::read_dir(folder.path()).unwrap().collect();
     assert_eq!(left.len(), 1, "nothing unfinished stays behind: {left:?}");
 }

@@ -24,6 +24,7 @@ const SEED: u64 = 1;
 pub fn start(
     recording: &Recording,
     config: &Config,
+    boards: Vec<Selector>,
     events: EventsSocket,
     simulate: bool,
     host: bool,
@@ -32,7 +33,7 @@ pub fn start(
     recording.start(Box::new(events))?;
     let board = if simulate { Some(start_simulation(recording, config)?) } else { None };
     if config.benchlab.enabled {
-        start_boards(recording, config, simulate)?;
+        start_boards(recording, config, boards, simulate)?;
     }
     if host {
         start_host(recording, config)?;
@@ -50,14 +51,18 @@ fn start_simulation(recording: &Recording, config: &Config) -> anyhow::Result<Vi
     Ok(board)
 }
 
-fn start_boards(recording: &Recording, config: &Config, simulate: bool) -> anyhow::Result<()> {
-    let selectors = config
-        .benchlab
-        .device
-        .iter()
-        .map(|d| d.parse::<Selector>())
-        .collect::<Result<Vec<_>, _>>()
-        .map_err(|e| refuse(config, "benchlab.device", e))?;
+/// The boards that the configuration selects.
+pub fn boards(config: &Config) -> anyhow::Result<Vec<Selector>> {
+    let selectors = config.benchlab.device.iter().map(|d| d.parse::<Selector>());
+    selectors.collect::<Result<_, _>>().map_err(|e| refuse(config, "benchlab.device", e))
+}
+
+fn start_boards(
+    recording: &Recording,
+    config: &Config,
+    selectors: Vec<Selector>,
+    simulate: bool,
+) -> anyhow::Result<()> {
     let roster = roster(config);
     let hz = config.benchlab.hz;
     let (auto, named): (Vec<_>, Vec<_>) = selectors.into_iter().partition(|s| *s == Selector::Auto);
