@@ -376,7 +376,7 @@ fn reloading_tells_what_changes_and_when() {
     assert!(
         of("general.data_root").unwrap().to_string().ends_with("-> \"/srv/b\" at the next start")
     );
-    assert_eq!(of("cpu.hz").unwrap().effect, Effect::Reload);
+    assert_eq!(of("cpu.hz").unwrap().effect, Effect::Start);
     assert_eq!(of("net.hz"), None, "set to what it was");
     // A changed secret is told without telling it.
     assert!(of("web.token").unwrap().to_string().starts_with("web.token: \"***\" -> \"***\""));
