@@ -1,6 +1,12 @@
 //! Each job over the small session, against its golden result beside it in `sql/` (written anew with
 //! `BL_UPDATE=1`), and the main numbers against what plain arithmetic says.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "clippy.toml allows it in tests, but not in what they call"
+)]
+
 mod recording;
 
 use std::collections::BTreeMap;
@@ -20,7 +26,8 @@ fn run(store: &Store, job: &str, values: &[(&str, &str)]) -> String {
         let pairs = vec![("ingress".into(), "encoded".into())];
         let latency = LatencyOptions { pairs, method: Method::default() };
         query.register_store_with(store.clone(), SessionFilter::All, latency).unwrap();
-        let step = |step: &str, latency_target_ms| FlowStep { step: step.into(), latency_target_ms };
+        let step =
+            |step: &str, latency_target_ms| FlowStep { step: step.into(), latency_target_ms };
         let flow = [step("capture", Some(18.9)), step("encode", Some(17.0)), step("show", None)];
         query.register_flow(&flow).unwrap();
         let values: BTreeMap<String, String> =
@@ -77,7 +84,11 @@ fn every_job_has_its_golden_result() {
             // A line a frame: the drops, the gap and the ends are at these.
             let lines: Vec<&str> = found.lines().collect();
             let near = [0..6, 399..408, 598..602, 674..678, 996..1001];
-            found = near.into_iter().flat_map(|range| &lines[range]).map(|l| format!("{l}\n")).collect();
+            found = near
+                .into_iter()
+                .flat_map(|range| &lines[range])
+                .map(|l| format!("{l}\n"))
+                .collect();
         }
         assert!(!found.contains("NaN") && !found.contains("inf"), "{}: {found}", job.name);
         let path = format!("{}/../sql/{}.expected.csv", env!("CARGO_MANIFEST_DIR"), job.name);
@@ -148,8 +159,13 @@ fn the_numbers_are_those_of_plain_arithmetic() {
 
     let flow = rows(&run(&store, "flow", &[]));
     let told: Vec<_> = flow.iter().map(|row| (row["step"].as_str(), row["met"].as_str())).collect();
-    let expected =
-        [("capture", "false"), ("encode", "false"), ("capture", "false"), ("open", ""), ("show", "")];
+    let expected = [
+        ("capture", "false"),
+        ("encode", "false"),
+        ("capture", "false"),
+        ("open", ""),
+        ("show", ""),
+    ];
     assert_eq!(told, expected);
     assert_near(number(&flow[0], "energy_j"), integral(1_000, 5_000));
     assert_near(number(&flow[1], "frames"), 200.0);

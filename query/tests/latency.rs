@@ -1,5 +1,11 @@
 //! Table `latency`: computed on the spot, aligned at once, and aligned bit by bit.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "clippy.toml allows it in tests, but not in what they call"
+)]
+
 mod recording;
 
 use std::path::PathBuf;
@@ -11,7 +17,7 @@ use bl_store::clock::monotonic_ns;
 use bl_store::{Rows, SessionSpec, SessionWriter, Store};
 use datafusion::arrow::array::{Array, AsArray, RecordBatch};
 use datafusion::arrow::compute::concat_batches;
-use datafusion::arrow::datatypes::{Float64Type, Int64Type, TimestampNanosecondType};
+use datafusion::arrow::datatypes::{Float64Type, Int64Type};
 use proptest::prelude::*;
 use recording::{FRAMES, MS, START_NS, is_dropped, latency_ms, power_w};
 
@@ -103,7 +109,10 @@ fn aligned_rows_are_those_computed_and_are_written_once() {
     assert_eq!(computed.num_rows() as i64, 4 * FRAMES);
     let first = aligned(&store, "one", &pairs);
     assert!(!first.live);
-    assert_eq!(first.pairs.iter().map(|p| (p.rows, p.dropped)).collect::<Vec<_>>(), [(1000, 11); 2]);
+    assert_eq!(
+        first.pairs.iter().map(|p| (p.rows, p.dropped)).collect::<Vec<_>>(),
+        [(1000, 11); 2]
+    );
     assert_eq!(ask(&store, &pairs, ALL), computed, "one session aligned, one not");
     let written = files(&store, "one");
     assert_eq!(written.len(), 2);
@@ -159,7 +168,9 @@ fn stages_that_never_came_and_empty_sessions_are_told() {
     let empty = aligned(&store, "empty", &pairs);
     assert_eq!(empty.pairs[0].unseen, ["ingress", "shown"]);
     assert_eq!(files(&store, "empty"), Vec::<PathBuf>::new());
-    assert!(align(&store.session(&"full".parse().unwrap()).unwrap(), &options(&[("a", "a")])).is_err());
+    assert!(
+        align(&store.session(&"full".parse().unwrap()).unwrap(), &options(&[("a", "a")])).is_err()
+    );
 }
 
 #[test]

@@ -7,9 +7,7 @@ use bl_align::lag::{LagOptions, Sample, find_lag};
 use datafusion::arrow::array::{Array, ArrayRef, AsArray, Float64Array, Int64Array, ListArray};
 use datafusion::arrow::buffer::OffsetBuffer;
 use datafusion::arrow::compute::cast;
-use datafusion::arrow::datatypes::{
-    DataType, Field, Fields, Float64Type, Int64Type, TimeUnit,
-};
+use datafusion::arrow::datatypes::{DataType, Field, Fields, Float64Type, Int64Type, TimeUnit};
 use datafusion::common::ScalarValue;
 use datafusion::common::scalar::ScalarStructBuilder;
 use datafusion::error::Result;
@@ -44,7 +42,8 @@ struct LagAccumulator {
 impl LagAccumulator {
     fn add(&mut self, ts: &ArrayRef, load: &ArrayRef, power: &ArrayRef) -> Result<()> {
         let ts = cast(ts, &DataType::Int64)?;
-        let (load, power) = (load.as_primitive::<Float64Type>(), power.as_primitive::<Float64Type>());
+        let (load, power) =
+            (load.as_primitive::<Float64Type>(), power.as_primitive::<Float64Type>());
         let rows = ts.as_primitive::<Int64Type>().iter().zip(load).zip(power);
         self.rows.extend(rows.filter_map(|((ts, load), power)| Some((ts?, load, power))));
         Ok(())
@@ -72,7 +71,9 @@ impl Accumulator for LagAccumulator {
         let list = |values: ArrayRef| {
             let field = Arc::new(Field::new_list_field(values.data_type().clone(), true));
             let offsets = OffsetBuffer::from_lengths([values.len()]);
-            Ok::<_, datafusion::error::DataFusionError>(ScalarValue::List(Arc::new(ListArray::try_new(field, offsets, values, None)?)))
+            Ok::<_, datafusion::error::DataFusionError>(ScalarValue::List(Arc::new(
+                ListArray::try_new(field, offsets, values, None)?,
+            )))
         };
         let rows = &self.rows;
         Ok(vec![

@@ -32,9 +32,8 @@ macro_rules! jobs {
 }
 
 /// All jobs.
-pub const JOBS: &[Job] = jobs![
-    "latency", "stats", "efficiency", "power", "timeline", "thermal", "gaps", "lag", "flow"
-];
+pub const JOBS: &[Job] =
+    jobs!["latency", "stats", "efficiency", "power", "timeline", "thermal", "gaps", "lag", "flow"];
 
 /// One step of a flow.
 #[derive(Debug, Clone, PartialEq)]
@@ -54,7 +53,9 @@ impl Job {
         let names: Vec<&str> = JOBS.iter().map(|job| job.name).collect();
         let found = JOBS.iter().find(|job| job.name == name);
         found.ok_or_else(|| match nearest(name, &names) {
-            Some(near) => QueryError::Name(format!("there is no job '{name}': did you mean '{near}'?")),
+            Some(near) => {
+                QueryError::Name(format!("there is no job '{name}': did you mean '{near}'?"))
+            }
             None => {
                 let names = names.join(", ");
                 QueryError::Name(format!("there is no job '{name}': there are {names}"))

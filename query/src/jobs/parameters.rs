@@ -46,7 +46,9 @@ impl Parameter {
                 Ok(number) if number.is_finite() => Ok(Value::Number(text.into(), false)),
                 _ => {
                     let name = &self.name;
-                    Err(QueryError::Name(format!("parameter {name} must be a number, not '{text}'")))
+                    Err(QueryError::Name(format!(
+                        "parameter {name} must be a number, not '{text}'"
+                    )))
                 }
             },
             Some(text) => Ok(Value::SingleQuotedString(text.into())),

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use bl_align::pair::{Event, Key, KeylessPairer, PairCounts, PairOptions, Pairer, Pairs, Side};
+use bl_align::pair::{Event, Key, KeylessPairer, PairOptions, Pairer, Pairs, Side};
 use serde::{Deserialize, Serialize};
 
 /// What an event says about its frame.
@@ -85,9 +85,8 @@ pub(super) struct Pairing {
     state: State,
     watermark_ns: i64,
     done: Vec<Done>,
-    dropped: u64,
-    orphans: u64,
-    unkeyed: u64,
+    /// Events left out: they have not the key that the others of the pipeline are paired by.
+    pub unkeyed: u64,
 }
 
 impl Pairing {
@@ -100,8 +99,6 @@ impl Pairing {
             state: State::Open(VecDeque::new()),
             watermark_ns: i64::MIN,
             done: Vec::new(),
-            dropped: 0,
-            orphans: 0,
             unkeyed: 0,
         };
         pairing.decide();
@@ -173,12 +170,8 @@ impl Pairing {
                     Side::B => *ts_ns < watermark_ns,
                 };
                 while events.front().is_some_and(gone) {
-                    match events.pop_front() {
-                        Some((ts_ns, Side::A, frame)) => {
-                            self.dropped += 1;
-                            self.done.push(Done { ts_ns, latency_ns: None, frame, id: 0 });
-                        }
-                        _ => self.orphans += 1,
+                    if let Some((ts_ns, Side::A, frame)) = events.pop_front() {
+                        self.done.push(Done { ts_ns, latency_ns: None, frame, id: 0 });
                     }
                 }
             }
@@ -221,18 +214,5 @@ impl Pairing {
             State::Keyed(_, pairer) => pairer.settled_until_ns(),
             State::Keyless(pairer) => pairer.settled_until_ns(),
         }
-    }
-
-    /// What became of the events.
-    pub fn counts(&self) -> PairCounts {
-        let mut counts = match &self.state {
-            State::Open(_) => PairCounts::default(),
-            State::Keyed(_, pairer) => pairer.counts(),
-            State::Keyless(pairer) => pairer.counts(),
-        };
-        counts.dropped += self.dropped;
-        counts.orphans += self.orphans;
-        counts.unkeyed += self.unkeyed;
-        counts
     }
 }
