@@ -41,7 +41,6 @@ const NO_CONTROL: Effect = Nothing("bl only reads boards; it does not control li
 const NO_WATCHING: Effect =
     Nothing("sessions are not exported by themselves yet; run `bl export cx --follow`");
 const NO_RETAIN: Effect = Nothing("nothing is deleted yet");
-const NO_SERVE: Effect = Nothing("bl serves nothing over HTTP yet");
 
 /// Which interface GPUs are read through.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -273,22 +272,22 @@ sections! {
     /// Metrics for Prometheus.
     prometheus: Prometheus {
         /// Whether to serve them.
-        enabled: bool = Switch, Is("true"), NO_SERVE;
+        enabled: bool = Switch, Is("true"), Start;
         /// Where to listen.
-        bind: Bind = Address, Is("\"127.0.0.1:9109\""), NO_SERVE, "BENCHLAB_PROM";
+        bind: Bind = Address, Is("\"127.0.0.1:9109\""), Start, "BENCHLAB_PROM";
         /// Also give the series of the older tool, under its names.
-        compat_names: bool = Switch, Is("false"), NO_SERVE;
+        compat_names: bool = Switch, Is("false"), Start;
     }
 
     /// The web view.
     web: Web {
         /// Whether to serve it.
-        enabled: bool = Switch, Is("true"), NO_SERVE;
+        enabled: bool = Switch, Is("true"), Start;
         /// Where to listen.
-        bind: Bind = Address, Is("\"127.0.0.1:3010\""), NO_SERVE;
+        bind: Bind = Address, Is("\"127.0.0.1:3010\""), Start;
         /// What a browser must present, where set. Better kept in a file or as a systemd credential (see token_file).
-        token: Option<Secret> = SecretText, Unset("\"...\""), NO_SERVE;
+        token: Option<Secret> = SecretText, Unset("\"...\""), Start;
         /// File with the token, where token is not set; without one, the systemd credential `web.token`.
-        token_file: Option<PathBuf> = Optional(FilePath), Unset("\"/etc/benchlab/web_token\""), NO_SERVE;
+        token_file: Option<PathBuf> = Optional(FilePath), Unset("\"/etc/benchlab/web_token\""), Start;
     }
 }

@@ -44,7 +44,10 @@ pub(super) async fn list(State(app): State<App>, params: Params) -> Result<Respo
 }
 
 /// All sessions, newest first; the rows counted of the one that is shown as live; the time.
-fn known(app: &App) -> (Vec<Entry>, Option<(SessionId, BTreeMap<&'static str, u64>)>, i64) {
+/// The session that is followed, with its rows by table.
+type Followed = (SessionId, BTreeMap<&'static str, u64>);
+
+fn known(app: &App) -> (Vec<Entry>, Option<Followed>, i64) {
     let now = app.feed.now();
     let all = now.catalog.newest_first().into_iter().cloned().collect();
     let counted = now.window.as_ref().map(|w| (w.entry.session.id().clone(), w.rows.clone()));
