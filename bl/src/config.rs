@@ -5,6 +5,7 @@
 
 mod directories;
 mod file;
+mod flow;
 mod form;
 mod key;
 mod keys;

@@ -110,6 +110,10 @@ fn report(done: &Aligned, pair: &AlignedPair) {
         }
         unseen => eprintln!("{name}: no event of stage {}{more}", unseen.join(" and ")),
     }
+    if pair.unkeyed > 0 {
+        let events = grouped(pair.unkeyed);
+        eprintln!("{name}: {events} events were left out: they lack the key that the others have");
+    }
 }
 
 /// The sessions of those names.

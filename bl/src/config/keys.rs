@@ -38,8 +38,6 @@ const RTT: Effect =
     Nothing("the shortest round trip is recorded every 10 s and whenever it improves");
 const NO_HTTP: Effect = Nothing("there is no source that reads the support kit's HTTP service yet");
 const NO_CONTROL: Effect = Nothing("bl only reads boards; it does not control lights or fans yet");
-const NO_FLOWS: Effect =
-    Nothing("a file of its own is not read yet; write the steps in flows.steps");
 const NO_WATCHING: Effect =
     Nothing("sessions are not exported by themselves yet; run `bl export cx --follow`");
 const NO_RETAIN: Effect = Nothing("nothing is deleted yet");
@@ -227,8 +225,8 @@ sections! {
 
     /// Named steps of a session, each with the latency that it should keep.
     flows: Flows {
-        /// A flow as a TOML or YAML file of its own.
-        file: Option<PathBuf> = Optional(FilePath), Unset("\"/etc/benchlab/flow.toml\""), NO_FLOWS;
+        /// A flow as a TOML file of its own: its steps as `[[steps]]`. It comes before the steps here.
+        file: Option<PathBuf> = Optional(FilePath), Unset("\"/etc/benchlab/flow.toml\""), Reload;
         /// Or its steps here.
         steps: Vec<Step> = Steps, Unset("[{ id = \"capture\", latency_target_ms = 120.0 }]"), Reload;
     }

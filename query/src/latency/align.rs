@@ -39,6 +39,8 @@ pub struct AlignedPair {
     pub rows: u64,
     /// How many of them were dropped.
     pub dropped: u64,
+    /// Events left out, as they have not the key that the others of their pipeline are paired by.
+    pub unkeyed: u64,
     /// Stages of the two that no event of the session names.
     pub unseen: Vec<String>,
 }
@@ -57,7 +59,7 @@ pub fn align(session: &Session, options: &LatencyOptions) -> Result<Aligned, Lat
     let tasks = progress.tasks(session, options)?;
     let open: Vec<Task> = tasks.iter().filter(|task| task.open).cloned().collect();
     let mut files = vec![Vec::new(); open.len()];
-    let mut counts = vec![(0, 0); open.len()];
+    let mut counts = vec![(0, 0, 0); open.len()];
     let ends = compute(session, &open, until(session, options), |task, batch| {
         progress.next_file += 1;
         let name = format!("{:06}.parquet", progress.next_file);
@@ -69,7 +71,9 @@ pub fn align(session: &Session, options: &LatencyOptions) -> Result<Aligned, Lat
         files[task].push(name);
         Ok(())
     })?;
-    for (mut end, new) in ends.into_iter().zip(files) {
+    for (at, (end, new)) in ends.into_iter().zip(files).enumerate() {
+        counts[at].2 = end.unkeyed;
+        let mut end = end.progress;
         end.files.extend(new);
         progress.pairs.retain(|p| (&p.stage_a, &p.stage_b) != (&end.stage_a, &end.stage_b));
         progress.pairs.push(end);
@@ -80,9 +84,10 @@ pub fn align(session: &Session, options: &LatencyOptions) -> Result<Aligned, Lat
     }
     let pairs = options.pairs.iter().map(|(stage_a, stage_b)| {
         let at = open.iter().position(|t| (&t.stage_a, &t.stage_b) == (stage_a, stage_b));
-        let (rows, dropped) = at.map_or((0, 0), |at| counts[at]);
+        let (rows, dropped, unkeyed) = at.map_or((0, 0, 0), |at| counts[at]);
         let unseen = unseen(&progress, stage_a, stage_b);
-        AlignedPair { stage_a: stage_a.clone(), stage_b: stage_b.clone(), rows, dropped, unseen }
+        let (stage_a, stage_b) = (stage_a.clone(), stage_b.clone());
+        AlignedPair { stage_a, stage_b, rows, dropped, unkeyed, unseen }
     });
     Ok(Aligned {
         session: session.id().to_string(),

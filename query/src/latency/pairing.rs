@@ -85,9 +85,8 @@ pub(super) struct Pairing {
     state: State,
     watermark_ns: i64,
     done: Vec<Done>,
-    dropped: u64,
-    orphans: u64,
-    unkeyed: u64,
+    /// Events left out: they have not the key that the others of the pipeline are paired by.
+    pub unkeyed: u64,
 }
 
 impl Pairing {
@@ -100,8 +99,6 @@ impl Pairing {
             state: State::Open(VecDeque::new()),
             watermark_ns: i64::MIN,
             done: Vec::new(),
-            dropped: 0,
-            orphans: 0,
             unkeyed: 0,
         };
         pairing.decide();
@@ -173,12 +170,8 @@ impl Pairing {
                     Side::B => *ts_ns < watermark_ns,
                 };
                 while events.front().is_some_and(gone) {
-                    match events.pop_front() {
-                        Some((ts_ns, Side::A, frame)) => {
-                            self.dropped += 1;
-                            self.done.push(Done { ts_ns, latency_ns: None, frame, id: 0 });
-                        }
-                        _ => self.orphans += 1,
+                    if let Some((ts_ns, Side::A, frame)) = events.pop_front() {
+                        self.done.push(Done { ts_ns, latency_ns: None, frame, id: 0 });
                     }
                 }
             }

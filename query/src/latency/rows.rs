@@ -33,14 +33,22 @@ pub(crate) enum Until {
     Instant(i64),
 }
 
+/// How a task ended.
+pub(crate) struct End {
+    /// How far the pair is now. Its files are those that were there before.
+    pub progress: PairProgress,
+    /// Events left out, as they have not the key that the others of their pipeline are paired by.
+    pub unkeyed: u64,
+}
+
 /// Computes the rows that tasks are open for, at rest and each batch sorted by `ts`; `emit` takes them with the
-/// number of the task. Returns for each task how far it is now; its files are those that were there before.
+/// number of the task.
 pub(crate) fn compute(
     session: &Session,
     tasks: &[Task],
     until: Until,
     mut emit: impl FnMut(usize, RecordBatch) -> Result<(), LatencyError>,
-) -> Result<Vec<PairProgress>, LatencyError> {
+) -> Result<Vec<End>, LatencyError> {
     let mut runs = tasks.iter().map(|t| Run::new(session, t)).collect::<Result<Vec<_>, _>>()?;
     let from_ns = runs.iter().map(Run::needs_from_ns).min().unwrap_or(i64::MAX);
     let Some(table) = bl_schemas::table("pipeline") else { return Ok(Vec::new()) };
@@ -67,7 +75,8 @@ pub(crate) fn compute(
             (Until::Instant(_), None) => run.settled(until),
         };
         emit_rows(session, &run, rows, |batch| emit(at, batch))?;
-        ends.push(run.progress(raw.clone()));
+        let unkeyed = run.pairings.iter().map(|(_, pairing)| pairing.unkeyed).sum();
+        ends.push(End { progress: run.progress(raw.clone()), unkeyed });
     }
     Ok(ends)
 }

@@ -20,7 +20,7 @@ pub async fn run(args: &Args, config: &Config, query: &Query, name: &str) -> any
     if let (Some(a), Some(b)) = (values.get("stage_a"), values.get("stage_b")) {
         require_stages(query, &[a, b]).await?;
     }
-    query.register_flow(&steps(config))?;
+    query.register_flow(&steps(config)?)?;
     write(args, query.job(job, &values).await?).await
 }
 
@@ -70,7 +70,7 @@ async fn require_stages(query: &Query, stages: &[&str]) -> anyhow::Result<()> {
         }
     }
     if seen.is_empty() {
-        bail!("there are no stage events in these sessions: send some, see docs/pipeline.md");
+        bail!("there are no stage events in these sessions: send some, see docs/events.md");
     }
     seen.sort();
     match stages.iter().find(|stage| !seen.iter().any(|s| s == **stage)) {
@@ -79,9 +79,8 @@ async fn require_stages(query: &Query, stages: &[&str]) -> anyhow::Result<()> {
     }
 }
 
-fn steps(config: &Config) -> Vec<FlowStep> {
-    let steps = config.flows.steps.iter();
-    steps
-        .map(|step| FlowStep { step: step.id.clone(), latency_target_ms: step.latency_target_ms })
-        .collect()
+fn steps(config: &Config) -> anyhow::Result<Vec<FlowStep>> {
+    let steps = config.flow()?.into_iter();
+    let step = steps.map(|s| FlowStep { step: s.id, latency_target_ms: s.latency_target_ms });
+    Ok(step.collect())
 }

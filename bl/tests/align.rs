@@ -1,0 +1,109 @@
+//! `bl align` and `bl query --job` as they are run.
+
+#![allow(clippy::unwrap_used, reason = "clippy.toml allows it in tests, but not in what they call")]
+
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use bl_store::clock::Anchor;
+use bl_store::{Rows, SessionSpec, SessionWriter, Store, WriteOptions};
+
+/// Exit code, standard output and standard error of `bl`.
+fn bl(folder: &Path, arguments: &[&str]) -> (i32, String, String) {
+    let out = Command::new(env!("CARGO_BIN_EXE_bl"))
+        .args(arguments)
+        .current_dir(folder)
+        .env_clear()
+        .env("BENCHLAB_DATA_ROOT", folder.join("data"))
+        .env("BENCHLAB_CONFIG", folder.join("config.toml"))
+        .output()
+        .unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    (out.status.code().unwrap(), text(out.stdout), text(out.stderr))
+}
+
+/// A session of as many frames, 20 ms apart and 5 ms long, every tenth of them dropped.
+fn record(folder: &Path, name: &str, frames: i64) {
+    let spec = SessionSpec {
+        id: Some(name.parse().unwrap()),
+        node: "lab".into(),
+        estimated_anchor: Some(Anchor { utc_minus_monotonic_ns: 0, err_ns: 0 }),
+        ..SessionSpec::default()
+    };
+    let options = WriteOptions { flush_every: Duration::from_millis(5), ..WriteOptions::default() };
+    let writer = SessionWriter::begin(&Store::new(folder.join("data")), spec, options).unwrap();
+    let table = bl_schemas::table("pipeline").unwrap();
+    let mut rows = Rows::new(table);
+    let [stage, number] = ["stage", "frame"].map(|name| rows.column(name));
+    for frame in 0..frames {
+        let ts = 1_762_871_400_000_000_000 + frame * 20_000_000;
+        for (name, ts) in [("ingress", ts), ("encoded", ts + 5_000_000)] {
+            if name == "encoded" && frame % 10 == 3 {
+                continue;
+            }
+            rows.begin(ts, "socket");
+            rows.str(stage, name);
+            rows.i64(number, frame);
+        }
+    }
+    writer.append(table, rows.finish()).unwrap();
+    writer.flush().unwrap();
+    writer.finish().unwrap();
+}
+
+#[test]
+fn frames_are_aligned_once_and_asked_by_name() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = dir.path();
+    let flow = folder.join("flow.toml");
+    std::fs::write(&flow, "[[steps]]\nid = \"capture\"\nlatency_target_ms = 20\n").unwrap();
+    std::fs::write(folder.join("config.toml"), format!("[flows]\nfile = {flow:?}\n")).unwrap();
+    let (code, _, err) = bl(folder, &["align"]);
+    assert_eq!(code, 1, "{err}");
+    assert!(err.contains("no session"), "{err}");
+
+    record(folder, "empty", 0);
+    let (code, _, err) = bl(folder, &["align"]);
+    assert_eq!(code, 1, "{err}");
+    assert!(err.contains("no event of stage ingress and encoded"), "{err}");
+    let (code, out, err) = bl(folder, &["query", "--job", "stats"]);
+    assert_eq!((code, out.as_str()), (1, ""), "{err}");
+    assert!(err.contains("no stage events"), "{err}");
+
+    record(folder, "run", 100);
+    let (code, out, err) = bl(folder, &["align", "--session", "run"]);
+    assert_eq!((code, out.as_str()), (0, ""), "{err}");
+    assert!(err.contains("run ingress -> encoded: 100 frames, 10 of them dropped"), "{err}");
+    let (code, _, err) = bl(folder, &["align", "--session", "all"]);
+    assert_eq!(code, 0, "{err}");
+    assert!(err.contains("run ingress -> encoded: nothing new"), "{err}");
+
+    let job = ["query", "--job", "stats", "--stage-a", "ingress", "--stage-b", "encoded"];
+    let (code, out, err) = bl(folder, &job);
+    assert_eq!(code, 0, "{err}");
+    assert!(out.lines().nth(1).unwrap().starts_with("run,,100,10,10.0,5.0,5.0,5.0"), "{out}");
+    let (code, out, err) = bl(folder, &["query", "--job", "flow"]);
+    assert_eq!(code, 0, "{err}");
+    assert!(out.contains(",capture,20.0,"), "{out}");
+
+    let (code, _, err) = bl(folder, &["query", "--job", "stats", "--stage-b", "shown"]);
+    assert_eq!(code, 1, "{err}");
+    assert!(
+        err.contains("no frame ever passed stage 'shown': there are encoded, ingress"),
+        "{err}"
+    );
+    let (code, _, err) = bl(folder, &["align", "--stage-b", "shown"]);
+    assert_eq!(code, 1, "{err}");
+    let (code, _, err) = bl(folder, &["align", "--stage-a", "x", "--stage-b", "x"]);
+    assert_eq!(code, 2, "{err}");
+    let (code, out, _) = bl(folder, &["query", "--job"]);
+    assert_eq!(code, 0);
+    assert!(out.contains("efficiency") && out.contains("gap_ms"), "{out}");
+    let (code, _, err) = bl(folder, &["query", "--job", "stat"]);
+    assert_eq!(code, 2, "{err}");
+    assert!(err.contains("did you mean 'stats'?"), "{err}");
+    let (code, _, err) = bl(folder, &["query", "--job", "gaps", "--param", "gap=1"]);
+    assert_ne!(code, 0, "{err}");
+    assert!(err.contains("did you mean 'gap_ms'?"), "{err}");
+}
