@@ -1,5 +1,6 @@
 # make demo    build, record 20 s, ask three questions, write a file for CapFrameX
 # make test    everything that CI checks; installs what it needs (Debian, Ubuntu)
+# make gst     the GStreamer tracer in real pipelines, and bl probe with it
 # make bench   the figures of the README, measured here
 
 # CI works in a fresh clone each time: what it builds is kept outside of it.
@@ -14,7 +15,7 @@ export BL_TEST_VENV ?= $(CACHE)/venv
 demo:
 	scripts/demo.sh
 
-test: lint unit peers gst web
+test: lint unit peers web
 
 lint:
 	scripts/setup.sh build
@@ -22,7 +23,7 @@ lint:
 	cargo clippy --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps
 
-unit: 
+unit:
 	scripts/setup.sh build
 	cargo test --workspace
 
