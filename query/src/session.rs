@@ -39,7 +39,7 @@ const SCHEMA: &str = "public";
 pub struct Settings {
     /// Tasks that work in parallel; the number of cores without it.
     pub partitions: Option<NonZero<usize>>,
-    /// Rows in a batch; [`BATCH_ROWS`] without it.
+    /// Rows in a batch; 16,384 without it.
     pub batch_rows: Option<NonZero<usize>>,
     /// Memory that sorts, joins and aggregates may take together before they spill or fail; unlimited
     /// without it.

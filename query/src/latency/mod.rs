@@ -1,6 +1,6 @@
 //! What each frame cost: the rows of table `latency`, from the raw rows of a session.
 //!
-//! [`align()`] writes them into `aligned/latency` and [`compute`] makes those that are not
+//! [`align()`] writes them into `aligned/latency` and `compute` makes those that are not
 //! there yet; both run the same code, and go on where the files end.
 
 mod align;
