@@ -9,7 +9,15 @@ target=${CARGO_TARGET_DIR:-$PWD/target}
 bl() { "$target/release/bl" "$@"; }
 demo=$(mktemp -d "${TMPDIR:-/tmp}/bl-demo.XXXXXX")
 export BENCHLAB_DATA_ROOT=$demo
-show() { printf '\n$ bl'; printf ' %q' "$@"; printf '\n'; bl "$@"; }
+show() {
+    local word
+    printf '\n$ bl'
+    for word in "$@"; do
+        case $word in *' '*) printf ' "%s"' "$word" ;; *) printf ' %s' "$word" ;; esac
+    done
+    printf '\n'
+    bl "$@"
+}
 
 show ingest --simulate --session demo --duration "${BL_DEMO_DURATION:-20s}" --events "$demo/bl.sock"
 show query --format table "SELECT count(*) AS samples, round(avg(sys_w), 1) AS mean_w, round(max(sys_w), 1) AS max_w FROM benchlab"
