@@ -3,7 +3,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 scripts/setup.sh build
-echo "== building (some ten minutes the first time, on two cores)"
+echo "== building (the first time this compiles DataFusion and takes a while)"
 cargo build --release -p bl
 target=${CARGO_TARGET_DIR:-$PWD/target}
 bl() { "$target/release/bl" "$@"; }
