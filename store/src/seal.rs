@@ -5,9 +5,11 @@ use std::path::{Path, PathBuf};
 use arrow_array::RecordBatch;
 use arrow_array::cast::AsArray;
 use arrow_array::types::TimestampNanosecondType;
+use arrow_schema::{DataType, Field, Schema};
 use bl_schemas::{Kind, Table};
 use fs_err as fs;
-use parquet::arrow::ArrowWriter;
+use parquet::arrow::arrow_writer::ArrowWriterOptions;
+use parquet::arrow::{ARROW_SCHEMA_META_KEY, ArrowWriter, encode_arrow_schema};
 use parquet::basic::{Compression, Encoding, ZstdLevel};
 use parquet::file::metadata::{KeyValue, SortingColumn};
 use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterVersion};
@@ -79,8 +81,12 @@ pub fn write_parquet(path: &Path, table: &Table, batch: &RecordBatch) -> Result<
 fn write_beside(path: &Path, table: &Table, batch: &RecordBatch) -> Result<()> {
     let failed = |source| StoreError::Parquet { path: path.into(), source };
     let file = fs::File::create(path)?;
-    let mut writer = ArrowWriter::try_new(file.file(), table.schema(), Some(properties(table)))
-        .map_err(failed)?;
+    let options = ArrowWriterOptions::new()
+        .with_properties(properties(table))
+        // It would say 32-bit decimals: see `announced_schema`.
+        .with_skip_arrow_metadata(true);
+    let mut writer =
+        ArrowWriter::try_new_with_options(file.file(), table.schema(), options).map_err(failed)?;
     writer.write(batch).map_err(failed)?;
     writer.close().map_err(failed)?;
     Ok(file.sync_all()?)
@@ -99,7 +105,10 @@ fn properties(table: &Table) -> WriterProperties {
             descending: false,
             nulls_first: false,
         }]))
-        .set_key_value_metadata(Some(vec![KeyValue::new("bl.table".into(), table.name.clone())]));
+        .set_key_value_metadata(Some(vec![
+            KeyValue::new("bl.table".into(), table.name.clone()),
+            KeyValue::new(ARROW_SCHEMA_META_KEY.into(), announced_schema(table)),
+        ]));
     for column in &table.columns {
         let path = || column.name.as_str().into();
         p = match column.kind {
@@ -114,4 +123,18 @@ fn properties(table: &Table) -> WriterProperties {
         };
     }
     p.build()
+}
+
+/// The Arrow schema that the file announces to its readers: as at rest, but with decimals of 128 bits, since
+/// pyarrow has no arithmetic for those of 32. The bytes in the file stay 32-bit integers.
+fn announced_schema(table: &Table) -> String {
+    let at_rest = table.schema();
+    let fields = at_rest.fields().iter().map(|field| match field.data_type() {
+        DataType::Decimal32(precision, scale) => {
+            let wide = DataType::Decimal128(*precision, *scale);
+            Field::new(field.name(), wide, field.is_nullable())
+        }
+        _ => field.as_ref().clone(),
+    });
+    encode_arrow_schema(&Schema::new(fields.collect::<Vec<_>>()))
 }
