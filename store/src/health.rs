@@ -34,6 +34,8 @@ pub enum Reason {
     Denied,
     /// A counter went backwards or wrapped in a way that cannot be undone.
     CounterReset,
+    /// Somebody set the wall clock; stamps go on as before.
+    ClockStep,
     /// A process died while it recorded; its segments were sealed afterwards.
     Recovered,
     /// Bytes of a segment that were damaged.
@@ -57,6 +59,7 @@ impl fmt::Display for Reason {
             Reason::Unsupported => "unsupported",
             Reason::Denied => "denied",
             Reason::CounterReset => "counter_reset",
+            Reason::ClockStep => "clock_step",
             Reason::Recovered => "recovered",
             Reason::Damaged => "damaged",
             Reason::Disk => "disk",

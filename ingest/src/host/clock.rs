@@ -2,7 +2,7 @@
 
 use bl_store::clock::ClockReading;
 
-use crate::source::{Context, Source, SourceError, SourceState, Ticker, rows_of};
+use crate::source::{Context, Reason, Source, SourceError, SourceState, Ticker, rows_of};
 
 const NAME: &str = "host.clock";
 
@@ -27,8 +27,12 @@ impl Source for ClockSource {
         let mut rows = rows_of("clock");
         let columns = ["monotonic_ns", "monotonic_raw_ns", "realtime_ns", "boottime_ns", "err_ns"]
             .map(|name| rows.column(name));
+        let mut last: Option<ClockReading> = None;
         let mut log = || {
             let clocks = tightest();
+            if let Some(step_ns) = last.replace(clocks).and_then(|last| step_ns(&last, &clocks)) {
+                context.health(Reason::ClockStep, 0, told(step_ns));
+            }
             let values = [
                 clocks.monotonic_ns,
                 clocks.monotonic_raw_ns,
@@ -53,6 +57,21 @@ impl Source for ClockSource {
     }
 }
 
+/// By how much the wall clock was set between two readings; none where it was at most slewed, which Linux does by
+/// up to 500 ppm (`adjtimex(2)`).
+fn step_ns(before: &ClockReading, after: &ClockReading) -> Option<i64> {
+    let offset_ns = |r: &ClockReading| r.realtime_ns - r.monotonic_ns;
+    let slewed_ns = (after.monotonic_ns - before.monotonic_ns) / 2_000;
+    let step_ns = offset_ns(after) - offset_ns(before);
+    (step_ns.abs() > before.err_ns + after.err_ns + slewed_ns).then_some(step_ns)
+}
+
+fn told(step_ns: i64) -> String {
+    let direction = if step_ns < 0 { "back" } else { "forward" };
+    let seconds = step_ns.unsigned_abs() as f64 / 1e9;
+    format!("the wall clock was set {direction} by {seconds:.3} s; stamps go on as before")
+}
+
 /// The best of a few readings: one that was interrupted has a wide bound.
 fn tightest() -> ClockReading {
     let mut best = ClockReading::take();
@@ -63,4 +82,31 @@ fn tightest() -> ClockReading {
         }
     }
     best
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn reading(monotonic_ns: i64, realtime_ns: i64) -> ClockReading {
+        ClockReading {
+            monotonic_ns,
+            monotonic_raw_ns: monotonic_ns,
+            realtime_ns,
+            boottime_ns: monotonic_ns,
+            err_ns: 100,
+        }
+    }
+
+    #[test]
+    fn a_step_is_more_than_slewing_can_do() {
+        let before = reading(0, 1_000_000_000_000);
+        let after = |offset_ns| reading(10_000_000_000, 1_010_000_000_000 + offset_ns);
+        assert_eq!(step_ns(&before, &after(4_000_000)), None);
+        assert_eq!(step_ns(&before, &after(-6_000_000)), Some(-6_000_000));
+        assert_eq!(
+            told(-6_000_000),
+            "the wall clock was set back by 0.006 s; stamps go on as before"
+        );
+    }
 }
