@@ -66,8 +66,15 @@ for q in "SELECT count(*) FROM benchlab" "SELECT approx_percentile_cont(sys_w, 0
     echo "bl query \"$q\": $(best_ms "$bl" query --session synth-0 --format csv "$q")"
 done
 
-say "bl export cx of 5 million frames"
-cargo bench -q --workspace --bench cx
+say "bl export cx of a session of 5 million frames and 4 million samples"
+"$target/release/examples/synthesise" "$work/long" 1 1400
+for format in csv json; do
+    export_cx() {
+        BENCHLAB_DATA_ROOT=$work/long "$bl" export cx --session synth-0 --stage-a ingress --stage-b encoded \
+            --application bench --format "$format" -o "$work/frames.$format" 2>/dev/null
+    }
+    echo "$format: $(best_ms export_cx), $(stat -c %s "$work/frames.$format") bytes"
+done
 
 say "beside other engines, at full size and at a hundredth of it"
 python=$BL_TEST_VENV/bin/python

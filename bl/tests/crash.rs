@@ -283,6 +283,40 @@ fn a_full_disk_is_told_and_what_was_written_stays() {
     assert!(after.len() > 150, "{} rows\n{text}", after.len());
 }
 
+/// A disk that is full at the end: how many rows are lost is said, and what was written stays.
+#[test]
+fn a_disk_that_stays_full_costs_what_waited_and_is_told() {
+    let bl = Bl::new();
+    let disk = bl.folder.path().join("disk");
+    std::fs::create_dir(&disk).unwrap();
+    let mount = ["-t", "tmpfs", "-o", "size=2m", "tmpfs"];
+    let mounted = Command::new("mount").args(mount).arg(&disk).output().unwrap();
+    if !mounted.status.success() {
+        eprintln!("not run: mounting needs root: {}", String::from_utf8_lossy(&mounted.stderr));
+        return;
+    }
+    let _unmount = Unmount(&disk);
+    let child = bl
+        .command(&["ingest", "--simulate", "--no-host", "--session", "run", "--duration", "2s"])
+        .env("BENCHLAB_DATA_ROOT", &disk)
+        .arg("--events")
+        .arg(bl.folder.path().join("bl.sock"))
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let session = || Store::new(&disk).session(&"run".parse().unwrap()).ok();
+    wait_for("rows", || session().is_some_and(|s| !snapshot(&s, "benchlab").is_empty()));
+    let before = snapshot(&session().unwrap(), "benchlab");
+    let _ = std::fs::write(disk.join("filler"), vec![1; 4 << 20]);
+    let out = child.wait_with_output().unwrap();
+    let text = String::from_utf8_lossy(&out.stderr).into_owned();
+    assert_eq!(out.status.code(), Some(1), "{text}");
+    let last = text.lines().last().unwrap();
+    assert!(last.contains("rows that waited in memory are lost"), "{text}");
+    let after: HashSet<Row> = snapshot(&session().unwrap(), "benchlab").into_iter().collect();
+    assert!(before.iter().all(|r| after.contains(r)));
+}
+
 struct Unmount<'a>(&'a Path);
 
 impl Drop for Unmount<'_> {

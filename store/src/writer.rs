@@ -12,6 +12,7 @@ mod appender;
 mod pending;
 mod sealer;
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -96,6 +97,8 @@ struct Shared {
     pending: Pending,
     trouble: Mutex<Option<String>>,
     sealed_rows: Mutex<std::collections::BTreeMap<String, u64>>,
+    /// Rows that the disk refused to the very end.
+    lost_rows: AtomicUsize,
 }
 
 impl Shared {
@@ -156,6 +159,7 @@ impl SessionWriter {
             pending: Pending::new(options.pending_bytes),
             trouble: Mutex::new(None),
             sealed_rows: Mutex::new(manifest.rows.clone()),
+            lost_rows: AtomicUsize::new(0),
         });
         let anchor = manifest.anchor;
         let (sealer, jobs) = Sealer::new(dir.clone(), origin, anchor, Arc::clone(&shared));
@@ -238,8 +242,12 @@ impl SessionWriter {
         self.join();
         let rows = self.shared.sealed_rows.lock().unwrap_or_else(PoisonError::into_inner).clone();
         if let Some(trouble) = self.trouble() {
+            let lost = match self.shared.lost_rows.load(Ordering::Acquire) {
+                0 => String::new(),
+                rows => format!("; {rows} rows that waited in memory are lost"),
+            };
             return Err(StoreError::Io(std::io::Error::other(format!(
-                "{trouble}; what could not be sealed stays in {} and is sealed at the next start",
+                "{trouble}{lost}; what could not be sealed stays in {} and is sealed at the next start",
                 self.dir.path().display()
             ))));
         }

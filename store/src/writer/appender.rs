@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use arrow_array::RecordBatch;
@@ -20,6 +21,9 @@ use crate::recover::next_sequence;
 use crate::segment::SegmentWriter;
 
 const HOUR_NS: i64 = 3_600_000_000_000;
+
+/// How long the end of a session waits for a disk that refuses: who ends a recording waits for two seconds at most.
+const LAST_PATIENCE: Duration = Duration::from_millis(1_200);
 
 pub(super) struct Appender {
     dir: SessionDir,
@@ -63,23 +67,38 @@ impl Appender {
         let mut sync_at = Instant::now() + self.options.sync_every;
         loop {
             let (batches, last) = self.shared.pending.take(flush_at);
-            self.append(batches);
+            let mut refusal = self.append(batches);
             let now = Instant::now();
             flush_at = now + self.options.flush_every;
             if now >= sync_at || last {
-                self.each_table(|_, t| t.sync());
+                refusal = refusal.or(self.each_table(|_, t| t.sync()));
                 sync_at = now + self.options.sync_every;
             }
-            self.each_table(Self::rotate_if_due);
             if last {
-                break;
+                return self.finish(refusal);
             }
+            let refusal = refusal.or(self.each_table(Self::rotate_if_due));
+            self.note(refusal);
         }
-        self.each_table(Self::rotate);
     }
 
-    /// Appends what waits, table by table. What the disk refuses waits on and is tried again.
-    fn append(&mut self, batches: Vec<Batches>) {
+    /// Hands every segment to the sealer. What the disk still refuses after a while is lost, and is told.
+    fn finish(&mut self, mut refusal: Option<String>) {
+        let patience = Instant::now() + LAST_PATIENCE;
+        while refusal.is_some() && Instant::now() < patience {
+            std::thread::sleep(self.options.flush_every.min(Duration::from_millis(50)));
+            refusal = self.append(Vec::new()).or(self.each_table(|_, t| t.sync()));
+        }
+        let refusal = refusal.or(self.each_table(Self::rotate));
+        self.note(refusal);
+        let rows = |t: &OpenTable| t.waiting.iter().map(RecordBatch::num_rows).sum::<usize>();
+        let lost: usize = self.tables.values().map(rows).sum();
+        self.shared.lost_rows.store(lost, Ordering::Release);
+    }
+
+    /// Appends what waits, table by table; returns why the disk refuses, if it does: what it refuses waits on and
+    /// is tried again.
+    fn append(&mut self, batches: Vec<Batches>) -> Option<String> {
         for b in batches {
             let open = self.tables.entry(b.table.name.as_str()).or_insert_with(|| OpenTable {
                 table: b.table,
@@ -98,7 +117,7 @@ impl Appender {
             }
         }
         self.shared.pending.written(written);
-        self.note(refusal);
+        refusal
     }
 
     /// Tells whoever looks what the disk refuses; once it is over, a row of `health` tells of it.
@@ -126,14 +145,19 @@ impl Appender {
         }
     }
 
-    /// Does something with every table; what fails is trouble to be seen.
-    fn each_table(&mut self, mut what: impl FnMut(&Tools<'_>, &mut OpenTable) -> Result<()>) {
+    /// Does something with every table; returns what the disk refuses, if it does.
+    fn each_table(
+        &mut self,
+        mut what: impl FnMut(&Tools<'_>, &mut OpenTable) -> Result<()>,
+    ) -> Option<String> {
         let tools = Tools { anchor: self.anchor, options: &self.options, sealer: &self.sealer };
+        let mut refusal = None;
         for t in self.tables.values_mut() {
             if let Err(e) = what(&tools, t) {
-                *self.shared.trouble() = Some(e.to_string());
+                refusal = Some(e.to_string());
             }
         }
+        refusal
     }
 
     fn rotate_if_due(tools: &Tools<'_>, t: &mut OpenTable) -> Result<()> {
