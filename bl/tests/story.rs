@@ -237,3 +237,23 @@ fn write_lines(path: &Path, lines: &[&str]) {
         writeln!(file, "{line}").unwrap();
     }
 }
+
+#[test]
+fn a_session_is_exported_for_capframex_when_it_ends() {
+    let bl = Bl::new();
+    let watched = bl.path("watched");
+    let mut ingest =
+        bl.command(&["ingest", "--simulate", "--no-host", "--session", "s", "--duration", "2s"]);
+    let config = format!(
+        "[pipeline]\nevents = {:?}\n[cx_export]\nenabled = true\nwatch_dir = {watched:?}\n",
+        bl.path("bl.sock"),
+    );
+    std::fs::write(bl.path("config.toml"), config).unwrap();
+    let out = ingest.output().unwrap();
+    let text = String::from_utf8_lossy(&out.stderr);
+    assert!(out.status.success(), "{text}");
+    let files: Vec<_> = std::fs::read_dir(&watched).unwrap().map(|f| f.unwrap().path()).collect();
+    let [file] = files.as_slice() else { panic!("{files:?}: {text}") };
+    let frames = std::fs::read_to_string(file).unwrap().lines().count();
+    assert!(frames > 60, "{frames} lines: {text}");
+}

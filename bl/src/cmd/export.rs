@@ -1,6 +1,6 @@
 //! `bl export`: files for other programs.
 
-mod cx;
+pub(super) mod cx;
 
 use std::path::PathBuf;
 

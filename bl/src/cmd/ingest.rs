@@ -80,7 +80,11 @@ pub fn run(args: Args, mut sources: Sources<'static>) -> anyhow::Result<()> {
     watch(&running.recording, &running.stop, args.duration, || {
         hung_up.swap(false, Ordering::Relaxed).then(|| reload(&mut config, &sources))
     });
-    tell(&running.finish()?);
+    let summary = running.finish()?;
+    tell(&summary);
+    if config.cx_export.enabled {
+        super::export::cx::export_ended(&config, &summary.manifest.id);
+    }
     Ok(())
 }
 

@@ -38,8 +38,6 @@ const RTT: Effect =
     Nothing("the shortest round trip is recorded every 10 s and whenever it improves");
 const NO_HTTP: Effect = Nothing("there is no source that reads the support kit's HTTP service yet");
 const NO_CONTROL: Effect = Nothing("bl only reads boards; it does not control lights or fans yet");
-const NO_WATCHING: Effect =
-    Nothing("sessions are not exported by themselves yet; run `bl export cx --follow`");
 const NO_RETAIN: Effect = Nothing("nothing is deleted yet");
 
 /// Which interface GPUs are read through.
@@ -233,8 +231,8 @@ sections! {
 
     /// Files for CapFrameX.
     cx_export: CxExport {
-        /// Export every session when it ends.
-        enabled: bool = Switch, Is("false"), NO_WATCHING;
+        /// Export what `bl ingest` records when the session ends.
+        enabled: bool = Switch, Is("false"), Reload;
         /// Folder that CapFrameX watches.
         watch_dir: Option<PathBuf> = Optional(FilePath), Unset("\"/mnt/cx-import\""), Reload;
         /// Name of the application in the files.

@@ -86,6 +86,28 @@ pub fn run(args: Args, config: &Config) -> anyhow::Result<()> {
     runtime.block_on(export.write(&session))
 }
 
+/// Exports a session that has just ended, as `cx_export` of the configuration says. What fails is told: the recording
+/// itself is done.
+pub fn export_ended(config: &Config, session: &SessionId) {
+    let args = Args {
+        session: session.to_string(),
+        stage_a: None,
+        stage_b: None,
+        pipeline: None,
+        log: None,
+        application: None,
+        device: None,
+        format: None,
+        metric: MetricName::Latency,
+        output: None,
+        watch_dir: None,
+        follow: false,
+    };
+    if let Err(e) = run(args, config) {
+        eprintln!("bl: cx_export: {}", sentence(&e));
+    }
+}
+
 struct Export<'a> {
     store: Store,
     args: Args,
