@@ -209,6 +209,42 @@ mod tests {
         assert!(told.unwrap().2.ends_with("Flux_1"));
     }
 
+    /// What benchlab-pytools sends of a BENCHLAB 2 that it takes for an ORIGINAL.
+    #[test]
+    fn readings_made_of_the_wrong_bytes_are_not_recorded() {
+        use crate::serial::board::Signal;
+        use crate::serial::protocol::{Model, RailReading, decode, encode};
+        let bytes = encode(&Signal::desktop(1).sample_at(Model::Benchlab2.newest(), 0));
+        let mut document = Map::new();
+        for (i, rail) in RAILS.iter().take(11).enumerate() {
+            let at = 48 + 12 * i;
+            let rail_bytes = &bytes[at..at + 12];
+            let got: RailReading = decode("a rail", RailReading::default(), rail_bytes).unwrap();
+            let milli = |n: i32| Value::from(f64::from(n) / 1000.0);
+            let name = rail.to_uppercase();
+            document.insert(format!("{name}_Voltage"), milli(got.voltage_mv.into()));
+            document.insert(format!("{name}_Current"), milli(got.current_ma));
+            document.insert(format!("{name}_Power"), milli(got.power_mw));
+        }
+        let kept = recorded(document.into());
+        assert!(kept.of(TABLE).is_empty());
+        assert_eq!(kept.health()[0].0, "malformed");
+    }
+
+    #[test]
+    fn a_greeting_is_no_uid() {
+        let (kept, context) = kept();
+        let mut rows = BoardRows::new("benchlab.api");
+        for _ in 0..2 {
+            rows.push(&context, "42454E43484C4142204F5249", Taken::Before(5), |draft| {
+                draft.set(TABLE, "sys_w", "SYS_Power", &Value::from(1))
+            });
+        }
+        assert_eq!(kept.texts(TABLE, "device_uid"), ["-", "-"]);
+        let told = kept.health().into_iter().filter(|(reason, _, _)| reason == "malformed");
+        assert_eq!(told.count(), 1);
+    }
+
     #[test]
     fn placeholders_are_told_from_readings() {
         let is = |document: Value| is_placeholder(document.as_object().unwrap());

@@ -6,6 +6,7 @@
 //! back as the daemon read them, they are the board's 146 bytes from offset 48 on, but for the flag of a fan, which
 //! only tells whether its byte was zero.
 
+use crate::network::board::check_rail;
 use crate::serial::protocol::{RAILS, RailReading, decode};
 
 use super::telemetry::{FAN_COUNT, FanValues, RAIL_COUNT, Telemetry};
@@ -23,23 +24,13 @@ const FANS: usize = RAIL_COUNT * RAIL_BYTES;
 
 const TOTAL: usize = PACKED_FANS + FAN_COUNT * FAN_BYTES;
 
-/// More than any of the board's rails has.
-const MOST_MV: i16 = 20_000;
-const MOST_MA: i32 = 1_000_000;
-
 /// Rails as the board sent them: `None` where a lost byte was needed.
 pub(super) type Rails = [Option<RailReading>; RAIL_COUNT];
 
 /// Whether these can be the readings of a board.
 pub(super) fn is_plausible(rails: &Rails) -> bool {
-    rails.iter().zip(RAILS).filter_map(|(rail, name)| Some(((*rail)?, name))).all(|(rail, name)| {
-        let has_voltage = rail.voltage_mv.abs() > 500 || rail.current_ma.abs() < 500;
-        !rail.is_usable()
-            || (rail.voltage_mv.abs() <= MOST_MV
-                && rail.current_ma.abs() <= MOST_MA
-                && has_voltage
-                && rail.check(name).is_ok())
-    })
+    let known = rails.iter().zip(RAILS).filter_map(|(rail, name)| Some(((*rail)?, name)));
+    known.into_iter().all(|(rail, name)| check_rail(name, rail).is_ok())
 }
 
 /// The rails as they were given, in the board's units. `None` where a number is beyond what they can be.
