@@ -221,7 +221,8 @@ impl FastApiSource {
         let either = |a: &str, b: &str| device.get(a).or_else(|| device.get(b)).cloned();
         let product = either("productId", "ProductId").and_then(|p| u8::try_from(p.as_u64()?).ok());
         let model = product.and_then(Model::of_product);
-        let firmware = either("firmwareVersion", "firmware").filter(|fw| fw.as_u64() > Some(0));
+        // Of a board that newly greets who opens its port, the server may take the greeting for these numbers.
+        let firmware = either("firmwareVersion", "firmware").filter(|_| model.is_some());
         context.device(json!({
             "id": uid,
             "kind": "benchlab",

@@ -172,7 +172,7 @@ impl MqttSource {
             "id": uid,
             "kind": "benchlab",
             "model": model.map(|m| m.to_string()),
-            "firmware": integer("FwVersion"),
+            "firmware": integer("FwVersion").filter(|_| model.is_some()),
             "path": info.get("com_port"),
             "server": self.options.broker,
             "simulated": false,

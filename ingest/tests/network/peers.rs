@@ -120,7 +120,7 @@ fn differences(a: &RecordBatch, b: &RecordBatch) -> Vec<String> {
     let schema = a.schema();
     let names = schema.fields().iter().map(|f| f.name().clone());
     names
-        .filter(|n| !NOT_COMPARED.contains(&n.as_str()) && &a[n.as_str()] != &b[n.as_str()])
+        .filter(|n| !NOT_COMPARED.contains(&n.as_str()) && *a[n.as_str()] != *b[n.as_str()])
         .collect()
 }
 
