@@ -98,7 +98,7 @@ fn roster(config: &Config) -> Roster {
 /// The boards that another program reads.
 fn start_network(recording: &Recording, config: &Config) -> anyhow::Result<()> {
     let sdk = &config.benchlab_sdk;
-    if let Some(endpoint) = plain(config, "benchlab_sdk.http_endpoint", &sdk.http_endpoint)? {
+    if let Some(endpoint) = sdk.http_endpoint.clone() {
         let options = KitOptions {
             endpoint,
             api_key: sdk.api_key.as_ref().map(|key| key.expose().to_owned()),
@@ -111,7 +111,7 @@ fn start_network(recording: &Recording, config: &Config) -> anyhow::Result<()> {
             recording.start(Box::new(KitSource::new(options, None)))?;
         }
     }
-    if let Some(endpoint) = plain(config, "benchlab_sdk.fastapi_endpoint", &sdk.fastapi_endpoint)? {
+    if let Some(endpoint) = sdk.fastapi_endpoint.clone() {
         recording.start(Box::new(FastApiSource::new(endpoint, sdk.hz)))?;
     }
     if let Some(broker) = sdk.mqtt_broker.clone() {
@@ -124,19 +124,19 @@ fn start_network(recording: &Recording, config: &Config) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// An address that can be asked: there is no TLS.
-fn plain(
-    config: &Config,
-    key: &'static str,
-    endpoint: &Option<String>,
-) -> anyhow::Result<Option<String>> {
-    match endpoint {
-        Some(endpoint) if endpoint.starts_with("https:") => {
+/// Refuses addresses of servers that cannot be asked: there is no TLS.
+pub fn check_endpoints(config: &Config) -> anyhow::Result<()> {
+    let sdk = &config.benchlab_sdk;
+    for (key, endpoint) in [
+        ("benchlab_sdk.http_endpoint", &sdk.http_endpoint),
+        ("benchlab_sdk.fastapi_endpoint", &sdk.fastapi_endpoint),
+    ] {
+        if endpoint.as_ref().is_some_and(|endpoint| endpoint.starts_with("https:")) {
             let why = "https is not supported here; put an address that begins with http://";
-            Err(refuse(config, key, why))
+            return Err(refuse(config, key, why));
         }
-        endpoint => Ok(endpoint.clone()),
     }
+    Ok(())
 }
 
 fn start_host(recording: &Recording, config: &Config) -> anyhow::Result<()> {
