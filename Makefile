@@ -27,10 +27,10 @@ unit:
 	scripts/setup.sh build
 	cargo test --workspace
 
-# Against real peers: the official client, DuckDB and pyarrow.
+# Against real peers: the official client, the vendor's server and publisher, DuckDB and pyarrow.
 peers:
 	scripts/setup.sh build peers
-	BL_PYCORE_PYTHON=$(BL_TEST_VENV)/bin/python cargo test --workspace --test pycore -- --ignored
+	BL_PYCORE_PYTHON=$(BL_TEST_VENV)/bin/python cargo test --workspace --test pycore --test network -- --ignored
 	BL_PEERS_PYTHON=$(BL_TEST_VENV)/bin/python cargo test --workspace --test readers -- --ignored
 
 # The tracer plugin, in real pipelines, and `bl probe` with it.

@@ -31,6 +31,7 @@ peers() {
         say "making a Python environment in $BL_TEST_VENV"
         "$python" -m venv "$BL_TEST_VENV"
     fi
+    command -v mosquitto >/dev/null || need_packages mosquitto
     "$BL_TEST_VENV/bin/pip" install -q --disable-pip-version-check -r "$(dirname "$0")/peers.txt"
 }
 

@@ -1,11 +1,13 @@
 //! Collectors, one folder a kind of source, and the supervisor that runs them.
 
+mod draft;
 pub mod gpu;
 pub mod host;
 pub mod hwmon;
 pub mod import;
 pub mod kernel;
 mod meter;
+pub mod network;
 pub mod probe;
 pub mod rapl;
 mod recording;

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use bl_store::{Manifest, SessionSpec, SessionWriter, Store, StoreError, WriteOptions};
 
+use crate::network::{KitOptions, KitScanner};
 use crate::serial::{BoardScanner, Roster, Selector};
 use crate::source::{Context, Sink, Source, SourceError, SourceState, SourceStatus, Stop};
 use crate::supervisor::Supervisor;
@@ -66,6 +67,14 @@ impl Recording {
     ) -> std::io::Result<()> {
         let scanner = BoardScanner::new(roster, hz, others);
         self.start(Box::new(AnyBoard { scanner, supervisor: self.supervisor.clone() }))
+    }
+
+    /// Records every board of a LinuxSupportKit service, now or later.
+    ///
+    /// # Errors
+    /// When the system has no thread left.
+    pub fn start_kit(&self, options: KitOptions) -> std::io::Result<()> {
+        self.start(Box::new(KitScanner::new(options, self.supervisor.clone())))
     }
 
     /// The session's writer.

@@ -42,6 +42,8 @@ pub enum Reason {
     Damaged,
     /// The disk refused a write or a sync.
     Disk,
+    /// Readings that a server spoils in a known way were put right.
+    Repaired,
 }
 
 impl fmt::Display for Reason {
@@ -63,6 +65,7 @@ impl fmt::Display for Reason {
             Reason::Recovered => "recovered",
             Reason::Damaged => "damaged",
             Reason::Disk => "disk",
+            Reason::Repaired => "repaired",
         })
     }
 }

@@ -94,6 +94,7 @@ pub fn begin(args: &Args, config: &Config) -> anyhow::Result<Running> {
     let store = Store::new(&config.general.data_root);
     recover(&store);
     let boards = sources::boards(config)?;
+    sources::check_endpoints(config)?;
     // Before there is a session: a socket that another recorder listens on is refused here.
     let events = EventsSocket::bind(&config.pipeline.events)?;
     let options = write_options(config);

@@ -36,7 +36,6 @@ const WITH_CPU: Effect =
 const NO_BAUD: Effect = Nothing("a board at USB does not care");
 const RTT: Effect =
     Nothing("the shortest round trip is recorded every 10 s and whenever it improves");
-const NO_HTTP: Effect = Nothing("there is no source that reads the support kit's HTTP service yet");
 const NO_CONTROL: Effect = Nothing("bl only reads boards; it does not control lights or fans yet");
 const NO_RETAIN: Effect = Nothing("nothing is deleted yet");
 
@@ -117,18 +116,32 @@ sections! {
         allow_unknown_firmware: bool = Switch, Is("false"), Start;
     }
 
-    /// BENCHLAB boards behind the HTTP service of the Linux support kit.
+    /// BENCHLAB boards that another program reads: LinuxSupportKit's service, the vendor's server, or an MQTT broker.
     benchlab_sdk: BenchlabSdk {
-        /// Address of the service; without one it is not asked.
-        http_endpoint: Option<String> = Optional(HttpUrl), Unset("\"http://localhost:8080\""), NO_HTTP, "BENCHLAB_API_ENDPOINT";
+        /// Address of LinuxSupportKit's service; without one it is not asked.
+        http_endpoint: Option<String> = Optional(HttpUrl), Unset("\"http://localhost:8080\""), Start, "BENCHLAB_API_ENDPOINT";
         /// Key of the service. Better kept in a file or as a systemd credential (see api_key_file).
-        api_key: Option<Secret> = SecretText, Unset("\"...\""), NO_HTTP, "BENCHLAB_API_KEY";
+        api_key: Option<Secret> = SecretText, Unset("\"...\""), Start, "BENCHLAB_API_KEY";
         /// File with the key, where api_key is not set; without one, the systemd credential `benchlab_sdk.api_key`.
-        api_key_file: Option<PathBuf> = Optional(FilePath), Unset("\"/etc/benchlab/api_key\""), NO_HTTP;
-        /// Milliseconds to wait for an answer about a device.
-        device_timeout_ms: u32 = Whole { min: 1, max: 600_000 }, Is("2000"), NO_HTTP;
+        api_key_file: Option<PathBuf> = Optional(FilePath), Unset("\"/etc/benchlab/api_key\""), Start;
+        /// Milliseconds that the service may wait for an answer of a device.
+        device_timeout_ms: u32 = Whole { min: 1, max: 600_000 }, Is("2000"), Start;
         /// Record every device of the service instead of the first.
-        enable_multi_device: bool = Switch, Is("false"), NO_HTTP;
+        enable_multi_device: bool = Switch, Is("false"), Start;
+        /// Address of the server of benchlab-pytools; without one it is not asked.
+        fastapi_endpoint: Option<String> = Optional(HttpUrl), Unset("\"http://localhost:8000\""), Start;
+        /// MQTT broker that benchlab-pytools publishes to, as host:port; without one none is asked.
+        mqtt_broker: Option<String> = Optional(Text("a host and a port, such as \"localhost:1883\"")), Unset("\"localhost:1883\""), Start;
+        /// The part of the topics before the UID.
+        mqtt_prefix: String = Text("the beginning of a topic"), Is("\"benchlab\""), Start;
+        /// User of the broker, where it wants one.
+        mqtt_user: Option<String> = Optional(Text("a name")), Unset("\"bl\""), Start;
+        /// Password of the user. Better kept in a file or as a systemd credential (see mqtt_password_file).
+        mqtt_password: Option<Secret> = SecretText, Unset("\"...\""), Start;
+        /// File with the password, where mqtt_password is not set; without one, the systemd credential `benchlab_sdk.mqtt_password`.
+        mqtt_password_file: Option<PathBuf> = Optional(FilePath), Unset("\"/etc/benchlab/mqtt_password\""), Start;
+        /// How many times a second a server is asked that pushes nothing.
+        hz: f64 = HZ, SAMPLE_HZ, Start;
         /// Show the latency by the board's lights.
         enable_rgb_feedback: bool = Switch, Is("false"), NO_CONTROL;
         /// Let the board's fans follow its temperature.

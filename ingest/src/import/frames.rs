@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bl_schemas::Table;
 use bl_store::{ColumnIndex, Rows};
 
-use super::delivery::Delivery;
+use super::delivery::{deliver, deliver_batch};
 use super::lines::Lines;
 use super::{ImportError, ImportReport, capframex, mangohud, presentmon};
 use crate::source::Sink;
@@ -146,7 +146,7 @@ pub fn import_frames(
     let mut rows = FrameRows::new(log.format, &log.log, first_ts);
     for frame in &log.frames {
         rows.push(frame);
-        rows.delivery.deliver_batch(sink, report)?;
+        deliver_batch(&mut rows.rows, sink, report)?;
     }
     rows.deliver(sink, report)
 }
@@ -159,7 +159,7 @@ pub struct FrameRows {
     first_ts: i64,
     frames: i64,
     columns: Columns,
-    delivery: Delivery,
+    rows: Rows,
 }
 
 #[derive(Debug)]
@@ -196,20 +196,20 @@ impl Columns {
 impl FrameRows {
     /// No frame yet of the log of that name; `first_ts` (ns, UTC) is the time of its first frame.
     pub fn new(format: FrameLogFormat, log: &str, first_ts: i64) -> Self {
-        let delivery = Delivery::new(frames_table());
+        let rows = Rows::new(frames_table());
         Self {
             source: format.source(),
             log: log.into(),
             first_ts,
             frames: 0,
-            columns: Columns::of(&delivery.rows),
-            delivery,
+            columns: Columns::of(&rows),
+            rows,
         }
     }
 
     /// Adds the log's next frame.
     pub fn push(&mut self, frame: &Frame) {
-        let (rows, columns) = (&mut self.delivery.rows, &self.columns);
+        let (rows, columns) = (&mut self.rows, &self.columns);
         rows.begin(self.first_ts.saturating_add(frame.at_ns), self.source);
         rows.str(columns.application, frame.application.as_deref());
         rows.str(columns.log, self.log.as_str());
@@ -233,7 +233,7 @@ impl FrameRows {
         sink: &dyn Sink,
         report: &mut ImportReport,
     ) -> Result<(), ImportError> {
-        self.delivery.deliver(sink, report)
+        deliver(&mut self.rows, sink, report)
     }
 }
 

@@ -1,19 +1,22 @@
 //! The recordings of BENCHLAB.LinuxTelemetry: JSON lines of `ts_ns`, `source` and `kv`.
 
 mod benchlab;
-mod draft;
 mod record;
 mod time;
 
 use std::path::{Path, PathBuf};
 
-use draft::{Draft, Tables};
 use record::Record;
 pub use time::{EstimatedTime, TimeBasis, estimate_time};
 
+use super::delivery::{deliver, deliver_batch};
 use super::lines::Lines;
 use super::{ImportError, ImportReport};
+use crate::draft::{Draft, Tables};
 use crate::source::Sink;
+
+/// Where the readings go.
+const TABLES: [&str; 5] = ["benchlab", "gpu", "cpu", "memory", "pipeline"];
 
 /// Imports recordings of BENCHLAB.LinuxTelemetry, plain or compressed by gzip, into the tables `benchlab`,
 /// `gpu`, `cpu`, `memory` and `pipeline`.
@@ -28,13 +31,13 @@ pub fn import_jsonl(
     sink: &dyn Sink,
     progress: &mut dyn FnMut(u64),
 ) -> Result<ImportReport, ImportError> {
-    let mut import = Import { sink, report: ImportReport::default(), tables: Tables::new() };
+    let mut import = Import { sink, report: ImportReport::default(), tables: Tables::new(&TABLES) };
     for file in files {
         import.file(file, progress)?;
         import.report.files += 1;
     }
-    for delivery in import.tables.each() {
-        delivery.deliver(sink, &mut import.report)?;
+    for table in import.tables.each() {
+        deliver(&mut table.rows, sink, &mut import.report)?;
     }
     Ok(import.report)
 }
@@ -89,8 +92,8 @@ impl Import<'_> {
         self.report.empty += u64::from(draft.is_empty());
         let cells = draft.into_cells();
         self.tables.write(ts, &record.row_source(), cells);
-        for delivery in self.tables.each() {
-            delivery.deliver_batch(self.sink, &mut self.report)?;
+        for table in self.tables.each() {
+            deliver_batch(&mut table.rows, self.sink, &mut self.report)?;
         }
         Ok(())
     }

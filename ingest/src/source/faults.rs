@@ -30,6 +30,15 @@ impl Faults {
         }
     }
 
+    /// Notes a fault whose words differ each time: all of one reason are counted together, and told in the words of
+    /// the first.
+    pub fn gather(&mut self, reason: Reason, count: u64, detail: impl AsRef<str>) {
+        match self.0.iter_mut().find(|f| f.reason == reason) {
+            Some(fault) => fault.count += count,
+            None => self.note(reason, count, detail),
+        }
+    }
+
     /// Writes to `health` what is due, and forgets what has not come back.
     pub fn tell(&mut self, context: &Context) {
         if !self.0.is_empty() {

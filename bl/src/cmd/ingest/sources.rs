@@ -1,11 +1,13 @@
 //! From the configuration to running sources.
 
 use std::path::Path;
+use std::time::Duration;
 
 use bl_ingest::Recording;
 use bl_ingest::gpu::{Choice, DrmSource, NvidiaSource};
 use bl_ingest::host::{ClockSource, HostSource};
 use bl_ingest::hwmon::HwmonSource;
+use bl_ingest::network::{FastApiSource, KitOptions, KitSource, MqttOptions, MqttSource};
 use bl_ingest::rapl::RaplSource;
 use bl_ingest::serial::board::{BoardOptions, VirtualBoard};
 use bl_ingest::serial::protocol::Model;
@@ -35,6 +37,7 @@ pub fn start(
     if config.benchlab.enabled {
         start_boards(recording, config, boards, simulate)?;
     }
+    start_network(recording, config)?;
     if host {
         start_host(recording, config)?;
     }
@@ -90,6 +93,50 @@ fn roster(config: &Config) -> Roster {
         ..ConnectOptions::default()
     };
     Roster::new(Roots::default(), options)
+}
+
+/// The boards that another program reads.
+fn start_network(recording: &Recording, config: &Config) -> anyhow::Result<()> {
+    let sdk = &config.benchlab_sdk;
+    if let Some(endpoint) = sdk.http_endpoint.clone() {
+        let options = KitOptions {
+            endpoint,
+            api_key: sdk.api_key.as_ref().map(|key| key.expose().to_owned()),
+            device_timeout: Duration::from_millis(sdk.device_timeout_ms.into()),
+            hz: sdk.hz,
+        };
+        if sdk.enable_multi_device {
+            recording.start_kit(options)?;
+        } else {
+            recording.start(Box::new(KitSource::new(options, None)))?;
+        }
+    }
+    if let Some(endpoint) = sdk.fastapi_endpoint.clone() {
+        recording.start(Box::new(FastApiSource::new(endpoint, sdk.hz)))?;
+    }
+    if let Some(broker) = sdk.mqtt_broker.clone() {
+        let user = sdk.mqtt_user.clone();
+        let password = sdk.mqtt_password.as_ref().map(|p| p.expose().to_owned());
+        let prefix = sdk.mqtt_prefix.clone();
+        let login = user.map(|user| (user, password.unwrap_or_default()));
+        recording.start(Box::new(MqttSource::new(MqttOptions { broker, prefix, login })))?;
+    }
+    Ok(())
+}
+
+/// Refuses addresses of servers that cannot be asked: there is no TLS.
+pub fn check_endpoints(config: &Config) -> anyhow::Result<()> {
+    let sdk = &config.benchlab_sdk;
+    for (key, endpoint) in [
+        ("benchlab_sdk.http_endpoint", &sdk.http_endpoint),
+        ("benchlab_sdk.fastapi_endpoint", &sdk.fastapi_endpoint),
+    ] {
+        if endpoint.as_ref().is_some_and(|endpoint| endpoint.starts_with("https:")) {
+            let why = "https is not supported here; put an address that begins with http://";
+            return Err(refuse(config, key, why));
+        }
+    }
+    Ok(())
 }
 
 fn start_host(recording: &Recording, config: &Config) -> anyhow::Result<()> {

@@ -2,22 +2,10 @@
 
 use serde_json::{Map, Value};
 
-use super::draft::Draft;
+use crate::draft::{Draft, add_sums};
+use crate::serial::protocol::RAILS;
 
 const TABLE: &str = "benchlab";
-
-/// The rails in the order of the board's channels (benchlab-pycore 0.8.0).
-const RAILS: [&str; 11] = [
-    "eps1", "eps2", "atx3v", "atx5v", "atx5vsb", "atx12v", "pcie1", "pcie2", "pcie3", "hpwr1",
-    "hpwr2",
-];
-
-/// Sums, and the rails that each is the sum of.
-const SUMS: [(&str, &[&str]); 3] = [
-    ("cpu_w", &["eps1", "eps2"]),
-    ("gpu_w", &["pcie1", "pcie2", "pcie3", "hpwr1", "hpwr2"]),
-    ("mb_w", &["atx3v", "atx5v", "atx5vsb", "atx12v"]),
-];
 
 /// Keys that are called otherwise here. The last six come from a daemon's stream that was recorded as it came.
 const RENAMED: [(&str, &str); 11] = [
@@ -60,7 +48,7 @@ pub(super) fn fill(kv: &Map<String, Value>, draft: &mut Draft) -> Result<(), Str
             }
         }
     }
-    sums(draft);
+    add_sums(draft);
     Ok(())
 }
 
@@ -116,7 +104,8 @@ fn voltages(list: &Value, draft: &mut Draft) -> Result<(), String> {
 fn power(place: usize, entry: &Map<String, Value>, draft: &mut Draft) -> Result<(), String> {
     let numbering = ["rail", "channel"];
     let channel = channel(entry, &numbering, place)?;
-    let Some(rail) = RAILS.get(channel) else {
+    // The older tools know the eleven rails only, not the pins of a connector.
+    let Some(rail) = RAILS[..11].get(channel) else {
         draft.unknown.push(format!("power[{channel}]"));
         return Ok(());
     };
@@ -165,21 +154,4 @@ fn temperatures(all: &Value, draft: &mut Draft) -> Result<(), String> {
         }
     }
     Ok(())
-}
-
-/// Adds the sums that a row has by its definition, where all their rails are there.
-fn sums(draft: &mut Draft) {
-    let mut total = Some(0i32);
-    for (sum, rails) in SUMS {
-        let watts = rails.iter().try_fold(0i32, |watts, rail| {
-            watts.checked_add(draft.unscaled(TABLE, &format!("{rail}_w"))?)
-        });
-        if let Some(watts) = watts {
-            draft.set_unscaled(TABLE, sum, watts);
-        }
-        total = total.zip(watts).and_then(|(a, b)| a.checked_add(b));
-    }
-    if let Some(watts) = total {
-        draft.set_unscaled(TABLE, "sys_w", watts);
-    }
 }

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::benchlab;
-use super::draft::Draft;
+use crate::draft::Draft;
 
 /// A line's contents.
 #[derive(Debug)]

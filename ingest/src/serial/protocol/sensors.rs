@@ -230,7 +230,11 @@ impl Sample {
 }
 
 impl RailReading {
-    fn check(self, name: &'static str) -> Result<(), Implausible> {
+    /// Whether the three can belong together; a rail that was not measured can be anything.
+    ///
+    /// # Errors
+    /// The first thing found that cannot be.
+    pub fn check(self, name: &'static str) -> Result<(), Implausible> {
         if !self.is_usable() {
             return Ok(());
         }

@@ -1,14 +1,18 @@
-//! The readings of one line, before they become rows: a line is imported whole or not at all.
+//! The readings of one JSON document, before they become rows: a document is taken whole or not at all.
 
-use bl_schemas::Kind;
+mod board;
+
+use std::collections::HashMap;
+
+use bl_schemas::{Kind, Table};
 use bl_store::{ColumnIndex, Rows};
 use serde_json::Value;
 
-use super::super::delivery::Delivery;
+pub(crate) use board::add_sums;
 
-/// The readings of one line, by table.
+/// The readings of one document, by table.
 #[derive(Debug)]
-pub(super) struct Draft<'a> {
+pub(crate) struct Draft<'a> {
     tables: &'a Tables,
     cells: Vec<(usize, ColumnIndex, Cell)>,
     /// Keys that have no column.
@@ -17,9 +21,33 @@ pub(super) struct Draft<'a> {
     pub rounded: u64,
 }
 
-/// The tables that recordings go into.
+/// The rows of one table, and its own columns by name.
 #[derive(Debug)]
-pub(super) struct Tables(Vec<Delivery>);
+pub(crate) struct TableRows {
+    pub rows: Rows,
+    columns: HashMap<&'static str, (ColumnIndex, Kind)>,
+}
+
+impl TableRows {
+    pub fn new(table: &'static Table) -> Self {
+        let rows = Rows::new(table);
+        let own = table
+            .columns
+            .iter()
+            .filter(|c| !matches!(c.name.as_str(), "ts" | "session" | "node" | "source"));
+        let columns = own.map(|c| (c.name.as_str(), (rows.column(&c.name), c.kind))).collect();
+        Self { rows, columns }
+    }
+
+    /// The place and type of a column of the table's own.
+    pub fn column(&self, name: &str) -> Option<(ColumnIndex, Kind)> {
+        self.columns.get(name).copied()
+    }
+}
+
+/// The tables that documents go into.
+#[derive(Debug)]
+pub(crate) struct Tables(Vec<TableRows>);
 
 #[derive(Debug, Clone, PartialEq)]
 enum Cell {
@@ -35,30 +63,30 @@ enum Cell {
 }
 
 impl Tables {
-    pub fn new() -> Self {
-        let names = ["benchlab", "gpu", "cpu", "memory", "pipeline"];
-        Self(names.into_iter().filter_map(bl_schemas::table).map(Delivery::new).collect())
+    /// The tables of these names, empty.
+    pub fn new(names: &[&str]) -> Self {
+        Self(names.iter().copied().filter_map(bl_schemas::table).map(TableRows::new).collect())
     }
 
-    pub fn each(&mut self) -> impl Iterator<Item = &mut Delivery> {
+    pub fn each(&mut self) -> impl Iterator<Item = &mut TableRows> {
         self.0.iter_mut()
     }
 
     fn find(&self, table: &str, column: &str) -> Option<(usize, ColumnIndex, Kind)> {
-        let at = self.0.iter().position(|d| d.rows.table().name == table)?;
+        let at = self.0.iter().position(|t| t.rows.table().name == table)?;
         let (column, kind) = self.0[at].column(column)?;
         Some((at, column, kind))
     }
 
     /// Adds one row to each table that the cells belong to.
     pub fn write(&mut self, ts: i64, source: &str, cells: Cells) {
-        for (at, delivery) in self.0.iter_mut().enumerate() {
+        for (at, table) in self.0.iter_mut().enumerate() {
             let mut begun = false;
-            for (_, column, cell) in cells.0.iter().filter(|(table, _, _)| *table == at) {
+            for (_, column, cell) in cells.0.iter().filter(|(of, _, _)| *of == at) {
                 if !std::mem::replace(&mut begun, true) {
-                    delivery.rows.begin(ts, source);
+                    table.rows.begin(ts, source);
                 }
-                cell.write(&mut delivery.rows, *column);
+                cell.write(&mut table.rows, *column);
             }
         }
     }
@@ -66,7 +94,7 @@ impl Tables {
 
 /// Finished readings.
 #[derive(Debug)]
-pub(super) struct Cells(Vec<(usize, ColumnIndex, Cell)>);
+pub(crate) struct Cells(Vec<(usize, ColumnIndex, Cell)>);
 
 impl<'a> Draft<'a> {
     pub fn new(tables: &'a Tables) -> Self {
@@ -88,7 +116,7 @@ impl<'a> Draft<'a> {
         Cells(self.cells)
     }
 
-    /// Sets a column to a JSON value; `key` is what it is called in the line. A null is no reading. A column
+    /// Sets a column to a JSON value; `key` is what it is called in the document. A null is no reading. A column
     /// that does not exist or has a value already makes the key an unknown one.
     ///
     /// # Errors
@@ -253,7 +281,7 @@ mod tests {
 
     #[test]
     fn values_that_do_not_fit_are_refused() {
-        let tables = Tables::new();
+        let tables = Tables::new(&["benchlab", "gpu", "pipeline"]);
         let mut draft = Draft::new(&tables);
         let mut set = |table, column, value: Value| draft.set(table, column, "key", &value);
         assert!(
