@@ -101,7 +101,7 @@ mod tests {
     #[test]
     fn a_step_is_more_than_slewing_can_do() {
         let before = reading(0, 1_000_000_000_000);
-        let after = |offset_ns| reading(10_000_000_000, 1_010_000_000_000 + offset_ns);
+        let after = |offset_ns: i64| reading(10_000_000_000, 1_010_000_000_000 + offset_ns);
         assert_eq!(step_ns(&before, &after(4_000_000)), None);
         assert_eq!(step_ns(&before, &after(-6_000_000)), Some(-6_000_000));
         assert_eq!(
