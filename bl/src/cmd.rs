@@ -3,6 +3,7 @@
 pub mod align;
 pub mod config;
 pub mod device;
+pub mod doctor;
 pub mod export;
 pub mod import;
 pub mod ingest;

@@ -49,6 +49,8 @@ enum Command {
     Mark(cmd::mark::Args),
     /// List BENCHLAB boards, or emulate one.
     Device(cmd::device::Args),
+    /// Tell what this machine has and lacks for a recording, and what mends it.
+    Doctor(cmd::doctor::Args),
     /// Show, explain and check the configuration.
     Config(cmd::config::Args),
 }
@@ -62,6 +64,11 @@ fn main() -> ExitCode {
         Command::Ingest(args) => cmd::ingest::run(args, sources),
         Command::Probe(args) => match cmd::probe::run(args, sources) {
             Ok(code) => return ExitCode::from(code),
+            Err(e) => Err(e),
+        },
+        Command::Doctor(args) => match cmd::doctor::run(&args, &sources) {
+            Ok(true) => Ok(()),
+            Ok(false) => return ExitCode::FAILURE,
             Err(e) => Err(e),
         },
         Command::Serve(args) => cmd::serve::run(args, sources),

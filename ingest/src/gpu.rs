@@ -9,6 +9,7 @@ mod nvidia;
 
 pub use card::Choice;
 pub use drm::DrmSource;
+pub(crate) use drm::card_names;
 pub use nvidia::NvidiaSource;
 
 #[cfg(test)]

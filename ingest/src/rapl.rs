@@ -15,7 +15,7 @@ use crate::source::{Context, Faults, Reason, Source, SourceError, rows_of, sampl
 const NAME: &str = "host.rapl";
 
 /// The rule that lets a group read the counters, which the kernel shows to root alone since 5.10.
-const UDEV_RULE: &str = "SUBSYSTEM==\"powercap\", ACTION==\"add|change\", \
+pub(crate) const UDEV_RULE: &str = "SUBSYSTEM==\"powercap\", ACTION==\"add|change\", \
     RUN+=\"/bin/sh -c 'chgrp benchlab /sys%p/energy_uj; chmod g+r /sys%p/energy_uj'\"";
 
 /// Samples table `rapl`: the energy of each RAPL domain, from powercap, or where that is not readable from the
@@ -57,6 +57,16 @@ trait Counter {
 /// # Errors
 /// [`SourceError::Retry`] when permission is refused, as it may yet be given; [`SourceError::Fatal`] when there are
 /// no counters.
+/// Names of the domains whose energy can be read; else why those that are there cannot, and none where there are none.
+pub(crate) fn domains(root: &Path) -> Result<Vec<String>, Option<String>> {
+    let found = [powercap::open(root), perf::open(root)];
+    let readable = found.iter().find(|found| !found.domains.is_empty());
+    match readable {
+        Some(found) => Ok(found.domains.iter().map(|domain| domain.name.clone()).collect()),
+        None => Err(found.iter().flat_map(|f| &f.failed).next().map(ToString::to_string)),
+    }
+}
+
 fn open(root: &Path, context: &Context) -> Result<Vec<Domain>, SourceError> {
     let mut powercap = powercap::open(root);
     if !powercap.domains.is_empty() {

@@ -158,6 +158,11 @@ pub(super) fn search(
     }
 }
 
+/// Names of the cards that these drivers show, for who only wants to know whether there are any.
+pub(crate) fn card_names(root: &Path, drivers: &[&str]) -> Vec<String> {
+    find(root, drivers).into_iter().map(|found| found.name).collect()
+}
+
 struct Found {
     folder: String,
     driver: String,

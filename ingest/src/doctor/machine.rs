@@ -1,0 +1,82 @@
+//! Clocks and disks.
+
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{Access, access, statvfs};
+
+use super::Finding;
+
+/// Clock sources that are read without a call into the kernel's slow paths.
+const FAST_CLOCKS: [&str; 5] =
+    ["tsc", "kvm-clock", "hyperv_clocksource_tsc_page", "arch_sys_counter", "riscv_clocksource"];
+
+/// Below this a recording ends soon.
+const SCARCE_BYTES: u64 = 1 << 30;
+
+/// What the kernel keeps time with.
+pub fn clock_source(root: &Path) -> Finding {
+    const SUBJECT: &str = "clock source";
+    let path = root.join("sys/devices/system/clocksource/clocksource0/current_clocksource");
+    match std::fs::read_to_string(path) {
+        Ok(name) if FAST_CLOCKS.contains(&name.trim()) => Finding::works(SUBJECT, name.trim()),
+        Ok(name) => {
+            let text = format!("{} is slow to read, so that stamps cost more", name.trim());
+            Finding::limited(SUBJECT, text)
+                .mended_by("dmesg | grep -i tsc   # tells why the kernel left it")
+        }
+        Err(e) => Finding::absent(SUBJECT, format!("the kernel does not tell it: {e}")),
+    }
+}
+
+/// Whether the wall clock is kept in step with others. Stamps of one machine do not need it.
+pub fn clock_sync() -> Finding {
+    const SUBJECT: &str = "wall clock";
+    // SAFETY: all zero is a timex that asks and sets nothing; the call writes to it alone.
+    let state = unsafe { libc::adjtimex(&mut std::mem::zeroed()) };
+    match state {
+        -1 | libc::TIME_ERROR => {
+            let text = "not synchronised: sessions of several machines cannot be compared by time";
+            Finding::limited(SUBJECT, text).mended_by("sudo timedatectl set-ntp true")
+        }
+        _ => Finding::works(SUBJECT, "synchronised"),
+    }
+}
+
+/// Whether sessions can be written there.
+pub fn data_root(folder: &Path) -> Finding {
+    const SUBJECT: &str = "data root";
+    let shown = folder.display();
+    match existing(folder) {
+        Some(there) if !there.is_dir() => {
+            Finding::failing(SUBJECT, format!("{} is no folder", there.display()), true)
+        }
+        Some(there) if access(&there, Access::WRITE_OK | Access::EXEC_OK).is_ok() => {
+            Finding::works(SUBJECT, format!("{shown} can be written"))
+        }
+        _ => Finding::failing(SUBJECT, format!("{shown} cannot be written"), true)
+            .mended_by(format!("sudo install -d -o $USER {shown}   # or --data-root DIR")),
+    }
+}
+
+/// Room on the disk of the data root.
+pub fn free_space(folder: &Path) -> Finding {
+    const SUBJECT: &str = "disk";
+    let there = existing(folder).unwrap_or_else(|| "/".into());
+    match statvfs(&there) {
+        Ok(disk) => {
+            let bytes = disk.f_bavail * disk.f_frsize;
+            let text = format!("{:.1} GiB are free", bytes as f64 / f64::from(1 << 30));
+            match bytes < SCARCE_BYTES {
+                true => Finding::limited(SUBJECT, text)
+                    .mended_by("bl sessions   # and remove old ones, or --data-root DIR"),
+                false => Finding::works(SUBJECT, text),
+            }
+        }
+        Err(e) => Finding::limited(SUBJECT, format!("{}: {e}", there.display())),
+    }
+}
+
+/// The folder, or the nearest one above that exists.
+fn existing(folder: &Path) -> Option<PathBuf> {
+    folder.ancestors().find(|f| f.exists()).map(Path::to_owned)
+}
