@@ -242,8 +242,8 @@ fn check_nothing_lost(folder: &Path, said: &[String], served: f64) {
     let late = "SELECT coalesce(sum(count), 0) FROM health \
                 WHERE reason = 'late' AND source = 'sim.benchlab'";
     let late = number(folder, late);
-    let span = "SELECT date_part('epoch', max(ts) - min(ts)) FROM benchlab";
-    let due = 1.0 + number(folder, span) * HZ;
+    let span_ns = "SELECT CAST(max(ts) AS BIGINT) - CAST(min(ts) AS BIGINT) FROM benchlab";
+    let due = 1.0 + number(folder, span_ns) * 1e-9 * HZ;
     assert!((samples + late - due).abs() <= 3.0, "{samples} samples, {late} late, {due:.1} due");
     assert!(late <= 0.05 * due, "{late} of {due:.0} samples were late");
     eprintln!("{samples} samples, {late} late, {due:.1} due");
