@@ -38,9 +38,9 @@ gst:
 	scripts/setup.sh build gst
 	scripts/test-gst.sh
 
-# The page: its own tests, and whether web/dist is what its sources make.
+# The page: its own tests, whether web/dist is what its sources make, and all of it in Chromium against the real `bl serve`.
 web:
-	scripts/setup.sh web
+	scripts/setup.sh build web
 	scripts/test-web.sh
 
 bench:

@@ -1,8 +1,13 @@
 #!/usr/bin/env bash
-# Tests the page, and that web/dist is what its sources make.
+# Tests the page, that web/dist is what its sources make, and, in Chromium, the page against the real `bl serve`.
 set -euo pipefail
-cd "$(dirname "$0")/../web"
+cd "$(dirname "$0")/.."
+cargo build --workspace --bin bl
+target=$(realpath "${CARGO_TARGET_DIR:-target}")
+cd web
 npm ci --no-audit --no-fund
 npm test
 npm run build
 git diff --exit-code -- dist
+node --test e2e/contract.e2e.mjs # the stand-in for development answers as the server does
+BL=$target/debug/bl e2e/serve.sh

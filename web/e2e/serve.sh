@@ -1,6 +1,6 @@
 #!/bin/sh
-# Runs tests of the page against the real `bl serve`, before a recording of the virtual board:
-#   web/e2e/serve.sh [test files, default e2e/contract.e2e.mjs]     BL=path of the program, default `bl`
+# Runs the browser tests against the real `bl serve`, over a live recording of the virtual board and two that have ended:
+#   web/e2e/serve.sh [test files, default all; or another program of this folder]     BL=path of the program, default `bl`
 set -eu
 cd "$(dirname "$0")/.."
 bl=${BL:-bl}
@@ -16,7 +16,9 @@ trap finish EXIT INT TERM
 
 export BENCHLAB_CONFIG="$folder/config.toml"
 printf '[general]\ndata_root = "%s/data"\nruntime_dir = "%s"\n' "$folder" "$folder" >"$BENCHLAB_CONFIG"
-"$bl" ingest --simulate --session before --duration 4s 2>"$folder/before.log"
+for session in before again; do
+    "$bl" ingest --simulate --session "$session" --duration 4s 2>"$folder/$session.log"
+done
 "$bl" ingest --simulate --session live 2>"$folder/ingest.log" &
 recorder=$!
 "$bl" serve --web-bind 127.0.0.1:0 --prom-bind 127.0.0.1:0 --allow-query 2>"$folder/serve.log" &
@@ -30,5 +32,5 @@ done
 [ -n "$url" ] || { cat "$folder/serve.log" >&2; exit 1; }
 # The first drops are known when the pairing window has passed.
 sleep 6
-[ $# -gt 0 ] || set -- e2e/contract.e2e.mjs
-BASE_URL="$url" node --test --test-concurrency=1 "$@"
+[ $# -gt 0 ] || set -- e2e/*.e2e.mjs
+BL="$bl" BASE_URL="$url" node --test --test-concurrency=1 "$@"

@@ -1,6 +1,7 @@
 //! `bl export`: files for other programs.
 
 pub(super) mod cx;
+mod prom;
 
 use std::path::PathBuf;
 
@@ -20,6 +21,8 @@ pub struct Args {
 enum Command {
     /// Frames for CapFrameX, which picks them up from a folder that it watches.
     Cx(cx::Args),
+    /// One snapshot of the metrics for Prometheus, such as node_exporter's textfile collector reads.
+    Prom(prom::Args),
     /// The answer to a question in SQL as CSV.
     Csv(Question),
     /// The answer to a question in SQL as JSON: one array of objects.
@@ -50,6 +53,7 @@ pub fn run(args: Args, sources: &Sources<'_>) -> anyhow::Result<()> {
     let config = Config::load(sources)?;
     let (question, format) = match args.command {
         Command::Cx(args) => return cx::run(args, &config),
+        Command::Prom(args) => return prom::run(args, &config),
         Command::Csv(question) => (question, query::Format::Csv),
         Command::Json(question) => (question, query::Format::Json),
         Command::Parquet(question) => (question, query::Format::Parquet),
