@@ -55,8 +55,8 @@ trait Counter {
 /// Finds the domains that can be read: all of powercap, else all of perf. What cannot be read is told in `health`.
 ///
 /// # Errors
-/// [`SourceError::Retry`] when permission is refused, as it may yet be given; [`SourceError::Fatal`] when there are
-/// no counters.
+/// [`SourceError::Retry`] when permission is refused or there are no counters, as it may yet be given and they may
+/// yet come; [`SourceError::Fatal`] when they cannot be read for another reason.
 fn open(root: &Path, context: &Context) -> Result<Vec<Domain>, SourceError> {
     let mut powercap = powercap::open(root);
     if !powercap.domains.is_empty() {
@@ -76,7 +76,7 @@ fn open(root: &Path, context: &Context) -> Result<Vec<Domain>, SourceError> {
             Err(SourceError::Retry(text))
         }
         Some((_, text)) => Err(SourceError::Fatal(text)),
-        None => Err(SourceError::Fatal(
+        None => Err(SourceError::Retry(
             "this machine shows no RAPL energy counters (virtual machines have none; else try: \
              modprobe intel_rapl_msr)"
                 .to_owned(),
@@ -110,7 +110,7 @@ impl Source for RaplSource {
         NAME.to_owned()
     }
 
-    /// A refusal lasts until a person mends it.
+    /// What is refused or missing lasts until a person mends it.
     fn back_off(&self) -> (Duration, Duration) {
         (Duration::from_secs(60), Duration::from_secs(600))
     }

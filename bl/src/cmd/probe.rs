@@ -12,6 +12,7 @@ use crate::config::{Config, Sources};
 ///
 /// The events go into the session of a running `bl ingest`; where none listens, a session of its own is recorded.
 #[derive(Debug, clap::Args)]
+#[group(skip)]
 pub struct Args {
     /// Pads to watch, such as ingress=src.src+encoded=enc.src (default: the ends of each pipeline).
     #[arg(long, value_name = "NAME=ELEMENT.PAD+...")]

@@ -94,8 +94,15 @@ fn roster(config: &Config) -> Roster {
 
 fn start_host(recording: &Recording, config: &Config) -> anyhow::Result<()> {
     let root = Path::new("/");
-    if config.cpu.enabled {
-        recording.start(Box::new(HostSource::new(root, config.cpu.hz)))?;
+    let Config { cpu, memory, net, disk, .. } = config;
+    let of_proc = [
+        (cpu.enabled, HostSource::cpu(root, cpu.hz)),
+        (memory.enabled, HostSource::memory(root, memory.hz)),
+        (net.enabled, HostSource::net(root, net.hz)),
+        (disk.enabled, HostSource::disk(root, disk.hz)),
+    ];
+    for (_, source) in of_proc.into_iter().filter(|(enabled, _)| *enabled) {
+        recording.start(Box::new(source))?;
     }
     if config.cpu.enable_rapl {
         recording.start(Box::new(RaplSource::new(root, config.cpu.rapl_hz)))?;
