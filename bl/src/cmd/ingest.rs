@@ -56,7 +56,7 @@ pub struct WhatArgs {
     /// Socket for stage events (default: pipeline.events of the configuration).
     #[arg(long, value_name = "PATH")]
     events: Option<std::path::PathBuf>,
-    /// Record a virtual board and simulated stages, through the same interfaces as real ones.
+    /// Record a virtual board, and in `bl ingest` simulated stages, through the same interfaces as real ones.
     #[arg(long)]
     simulate: bool,
     /// Do not record the host (CPU, memory, network, disks, GPUs, sensors).
@@ -80,6 +80,9 @@ pub fn run(args: Args, mut sources: Sources<'static>) -> anyhow::Result<()> {
     let config = Config::load(&sources)?;
     let _served = args.serve.then(|| super::serve::beside(&config)).transpose()?;
     let running = begin(&args.what, &config)?;
+    if args.what.simulate {
+        sources::start_simulated_stages(&running.recording, &config)?;
+    }
     stop_at_signals(&running.stop)?;
     let hung_up = Arc::new(AtomicBool::new(false));
     signal_hook::flag::register(signal_hook::consts::SIGHUP, Arc::clone(&hung_up))?;

@@ -181,7 +181,7 @@ fn the_inventory_of_both() {
 
 #[test]
 fn this_machine_is_sampled_until_stopped() {
-    let sources: [fn(&str, f64) -> HostSource; 4] =
+    let sources: [fn(&'static str, f64) -> HostSource; 4] =
         [HostSource::cpu, HostSource::memory, HostSource::net, HostSource::disk];
     for (table, source) in ["cpu", "memory", "net", "disk"].into_iter().zip(sources) {
         let (kept, context) = kept();

@@ -31,7 +31,7 @@ pub fn start(
 ) -> anyhow::Result<Option<VirtualBoard>> {
     recording.start(Box::new(ClockSource::new()))?;
     recording.start(Box::new(events))?;
-    let board = if simulate { Some(start_simulation(recording, config)?) } else { None };
+    let board = if simulate { Some(start_virtual_board(recording, config)?) } else { None };
     if config.benchlab.enabled {
         start_boards(recording, config, boards, simulate)?;
     }
@@ -41,14 +41,19 @@ pub fn start(
     Ok(board)
 }
 
-fn start_simulation(recording: &Recording, config: &Config) -> anyhow::Result<VirtualBoard> {
+fn start_virtual_board(recording: &Recording, config: &Config) -> anyhow::Result<VirtualBoard> {
     let board = VirtualBoard::start(BoardOptions::new(Model::Benchlab2, SEED))?;
     let path = board.path().ok_or_else(|| anyhow::anyhow!("the virtual board has no port"))?;
     let roster = roster(config);
     let source = BenchlabSource::new(Selector::Path(path), roster, config.benchlab.hz);
     recording.start(Box::new(source.simulated()))?;
-    recording.start(Box::new(SimulatedStages::new(config.pipeline.events.clone(), SEED)))?;
     Ok(board)
+}
+
+/// Starts stages as a pipeline would report them, at the events socket.
+pub fn start_simulated_stages(recording: &Recording, config: &Config) -> anyhow::Result<()> {
+    recording.start(Box::new(SimulatedStages::new(config.pipeline.events.clone(), SEED)))?;
+    Ok(())
 }
 
 /// The boards that the configuration selects.
