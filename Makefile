@@ -1,7 +1,7 @@
-# make demo    build, record 20 s, ask three questions, write a file for CapFrameX
-# make test    everything that CI checks; installs what it needs (Debian, Ubuntu)
-# make gst     the GStreamer tracer in real pipelines, and bl probe with it
-# make bench   the figures of the README, measured here
+# make demo         build, record 20 s, ask three questions, write a file for CapFrameX
+# make test         everything that CI checks; installs what it needs (Debian, Ubuntu)
+# make gst-plugin   what `bl probe` needs: the GStreamer tracer
+# make bench        the figures of the README, measured here
 
 # CI works in a fresh clone each time: what it builds is kept outside of it.
 ifeq ($(CI),true)
@@ -10,12 +10,12 @@ endif
 CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/bl
 export BL_TEST_VENV ?= $(CACHE)/venv
 
-.PHONY: demo test lint unit peers gst web bench dictionary dist
+.PHONY: demo test lint unit peers gst gst-plugin web bench dictionary dist
 
 demo:
 	scripts/demo.sh
 
-test: lint unit peers web
+test: lint unit peers gst web
 
 lint:
 	scripts/setup.sh build
@@ -37,6 +37,10 @@ peers:
 gst:
 	scripts/setup.sh build gst
 	scripts/test-gst.sh
+
+gst-plugin:
+	scripts/setup.sh build gst
+	scripts/gst-plugin.sh
 
 # The page: its own tests, whether web/dist is what its sources make, and all of it in Chromium against the real `bl serve`.
 web:

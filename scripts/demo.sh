@@ -1,11 +1,21 @@
 #!/usr/bin/env bash
-# Builds bl, records 20 s from a virtual board, this host and simulated stages, and shows what can be done with it.
+# Builds bl, records 20 s from a virtual board, this host and a GStreamer pipeline (simulated stages where there is no
+# GStreamer), and shows what can be done with it.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 scripts/setup.sh build
 echo "== building (the first time this compiles DataFusion and takes a while)"
 cargo build --release -p bl
 target=${CARGO_TARGET_DIR:-$PWD/target}
+has_gstreamer() {
+    pkg-config --exists gstreamer-1.0 2>/dev/null && gst-inspect-1.0 --exists x264enc 2>/dev/null
+}
+if has_gstreamer; then
+    echo "== building the GStreamer tracer"
+    scripts/gst-plugin.sh
+else
+    echo "== no GStreamer here (scripts/setup.sh gst installs it): the stages are simulated"
+fi
 bl() { "$target/release/bl" "$@"; }
 demo=$(mktemp -d "${TMPDIR:-/tmp}/bl-demo.XXXXXX")
 export BENCHLAB_DATA_ROOT=$demo
@@ -19,7 +29,13 @@ show() {
     bl "$@"
 }
 
-show ingest --simulate --session demo --duration "${BL_DEMO_DURATION:-20s}" --events "$demo/bl.sock"
+duration=${BL_DEMO_DURATION:-20s}
+if has_gstreamer; then
+    show probe --simulate --session demo --events "$demo/bl.sock" --stages ingress=src.src+encoded=enc.src --pipeline \
+        "videotestsrc name=src is-live=true num-buffers=$((${duration%s} * 30)) ! video/x-raw,width=640,height=360,framerate=30/1 ! x264enc name=enc tune=zerolatency ! fakesink"
+else
+    show ingest --simulate --session demo --duration "$duration" --events "$demo/bl.sock"
+fi
 show query --format table "SELECT count(*) AS samples, round(avg(sys_w), 1) AS mean_w, round(max(sys_w), 1) AS max_w FROM benchlab"
 show query --format table "SELECT stage, count(*) AS events FROM pipeline GROUP BY stage ORDER BY events DESC"
 show query --format table "SELECT count(*) AS frames, count(*) FILTER (WHERE dropped) AS dropped, round(avg(latency_ms), 3) AS mean_ms, round(avg(energy_j), 4) AS joules_a_frame FROM latency"

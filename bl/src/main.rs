@@ -104,3 +104,15 @@ fn exit_code(e: &anyhow::Error) -> u8 {
     });
     if usage { 2 } else { 1 }
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_commands_and_their_flags_fit_together() {
+        Cli::command().debug_assert();
+    }
+}

@@ -21,16 +21,16 @@ use crate::source::{Context, Faults, Reason, Source, SourceError, sample_at};
 pub use clock::ClockSource;
 pub use inventory::inventory;
 
-/// Name of [`HostSource`], in `source` of its rows.
-const NAME: &str = "host.proc";
-
-/// Samples tables `cpu`, `memory`, `net` and `disk` from `/proc` at a fixed rate, on one thread.
+/// Samples one table of the host from `/proc` at a fixed rate: each has its own thread and rate, so that one that
+/// is slow to read delays no other.
 ///
 /// Each row is stamped at the midpoint of the read that it is of. Rates are over the time since the same device's
 /// last sample, so null in its first. A counter that went backwards has no rate in that sample, and is told in
 /// `health`.
 #[derive(Debug)]
 pub struct HostSource {
+    name: &'static str,
+    open: Opener,
     root: PathBuf,
     hz: f64,
 }
@@ -46,52 +46,43 @@ trait Reader {
 
 type Opener = fn(&Path) -> Result<Box<dyn Reader>, KernelFileError>;
 
-const READERS: [Opener; 4] =
-    [cpu::Cpu::open, memory::Memory::open, net::Net::open, disk::Disks::open];
-
+/// Each samples `hz` times a second what lies under `root` (`/`, but for tests).
 impl HostSource {
-    /// Samples `hz` times a second what lies under `root` (`/`, but for tests).
-    pub fn new(root: impl Into<PathBuf>, hz: f64) -> Self {
-        Self { root: root.into(), hz }
+    /// Table `cpu`: load and frequency of the processors.
+    pub fn cpu(root: impl Into<PathBuf>, hz: f64) -> Self {
+        Self { name: cpu::NAME, open: cpu::Cpu::open, root: root.into(), hz }
     }
 
-    /// Opens what this host has. What it lacks is told once, and is no reason to go without the rest.
-    fn open(&self, context: &Context) -> Vec<Box<dyn Reader>> {
-        let mut readers = Vec::new();
-        for open in READERS {
-            match open(&self.root) {
-                Ok(reader) => readers.push(reader),
-                Err(e) => {
-                    let reason = if e.is_denied() { Reason::Denied } else { Reason::Unsupported };
-                    context.health(reason, 1, e.to_string());
-                }
-            }
-        }
-        readers
+    /// Table `memory`.
+    pub fn memory(root: impl Into<PathBuf>, hz: f64) -> Self {
+        Self { name: memory::NAME, open: memory::Memory::open, root: root.into(), hz }
+    }
+
+    /// Table `net`: the network interfaces.
+    pub fn net(root: impl Into<PathBuf>, hz: f64) -> Self {
+        Self { name: net::NAME, open: net::Net::open, root: root.into(), hz }
+    }
+
+    /// Table `disk`: the block devices.
+    pub fn disk(root: impl Into<PathBuf>, hz: f64) -> Self {
+        Self { name: disk::NAME, open: disk::Disks::open, root: root.into(), hz }
     }
 }
 
 impl Source for HostSource {
     fn name(&self) -> String {
-        NAME.to_owned()
+        self.name.to_owned()
     }
 
     fn run(&mut self, context: &Context) -> Result<(), SourceError> {
-        let mut readers = self.open(context);
-        if readers.is_empty() {
-            return Err(SourceError::Fatal(format!(
-                "no file of {} can be read: is procfs mounted there?",
-                self.root.join("proc").display()
-            )));
-        }
-        context.up(format!("the host at {} Hz", self.hz));
+        let mut reader = (self.open)(&self.root)
+            .map_err(|e| SourceError::Fatal(format!("{e}: is procfs mounted there?")))?;
+        context.up(format!("{} at {} Hz", self.name, self.hz));
         sample_at(context, self.hz, |tick| {
-            for reader in &mut readers {
-                if let Err(e) = reader.sample(context.anchor(), &mut tick.faults) {
-                    tick.faults.note(Reason::Down, 1, e.to_string());
-                }
-                tick.flush(context, reader.rows());
+            if let Err(e) = reader.sample(context.anchor(), &mut tick.faults) {
+                tick.faults.note(Reason::Down, 1, e.to_string());
             }
+            tick.flush(context, reader.rows());
             Ok(())
         })
     }

@@ -3,11 +3,12 @@
 mod chip;
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use bl_store::clock::monotonic_ns;
 use bl_store::{ColumnIndex, Rows};
 
-use crate::source::{Context, Faults, Reason, Source, SourceError, rows_of, sample_at};
+use crate::source::{Context, Faults, LOOK_AGAIN, Reason, Source, SourceError, rows_of, sample_at};
 use chip::Chip;
 
 const NAME: &str = "host.hwmon";
@@ -44,12 +45,17 @@ impl Source for HwmonSource {
         NAME.to_owned()
     }
 
+    /// What is not there may come later: by its driver, or at an external port.
+    fn back_off(&self) -> (Duration, Duration) {
+        (LOOK_AGAIN, LOOK_AGAIN)
+    }
+
     fn run(&mut self, context: &Context) -> Result<(), SourceError> {
         let mut chips = Chips::default();
         let mut table = Table::new();
         chips.search(&self.root, |_, _| {});
         if chips.0.is_empty() {
-            return Err(SourceError::Fatal(
+            return Err(SourceError::Retry(
                 "this machine shows no hwmon sensors (virtual machines have none; else load their \
                  drivers, which sensors-detect of lm-sensors finds)"
                     .to_owned(),

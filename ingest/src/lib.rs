@@ -16,6 +16,7 @@ pub mod serial;
 pub mod socket;
 pub mod source;
 mod supervisor;
+mod watchdog;
 
 pub use recording::{Recording, Summary};
 pub use source::{Context, Source, SourceError};

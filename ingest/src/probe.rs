@@ -47,8 +47,8 @@ pub enum ProbeError {
     NoCommand,
     /// The library is nowhere.
     #[error(
-        "the GStreamer tracer {PLUGIN_FILE} is not there (looked in {}); build it with \
-         `cargo build --release` in ingest/gst and set BL_GST_PLUGIN_DIR to its folder",
+        "the GStreamer tracer {PLUGIN_FILE} is not there (looked in {}); `make gst-plugin` in the sources of bl \
+         builds it; where it is elsewhere, set BL_GST_PLUGIN_DIR to its folder",
         list(.0)
     )]
     NoPlugin(Vec<PathBuf>),

@@ -52,11 +52,6 @@ trait Counter {
     fn as_microjoules(&self, count: u64) -> Option<i64>;
 }
 
-/// Finds the domains that can be read: all of powercap, else all of perf. What cannot be read is told in `health`.
-///
-/// # Errors
-/// [`SourceError::Retry`] when permission is refused, as it may yet be given; [`SourceError::Fatal`] when there are
-/// no counters.
 /// Names of the domains whose energy can be read; else why those that are there cannot, and none where there are none.
 pub(crate) fn domains(root: &Path) -> Result<Vec<String>, Option<String>> {
     let found = [powercap::open(root), perf::open(root)];
@@ -67,6 +62,11 @@ pub(crate) fn domains(root: &Path) -> Result<Vec<String>, Option<String>> {
     }
 }
 
+/// Finds the domains that can be read: all of powercap, else all of perf. What cannot be read is told in `health`.
+///
+/// # Errors
+/// [`SourceError::Retry`] when permission is refused or there are no counters, as it may yet be given and they may
+/// yet come; [`SourceError::Fatal`] when they cannot be read for another reason.
 fn open(root: &Path, context: &Context) -> Result<Vec<Domain>, SourceError> {
     let mut powercap = powercap::open(root);
     if !powercap.domains.is_empty() {
@@ -86,7 +86,7 @@ fn open(root: &Path, context: &Context) -> Result<Vec<Domain>, SourceError> {
             Err(SourceError::Retry(text))
         }
         Some((_, text)) => Err(SourceError::Fatal(text)),
-        None => Err(SourceError::Fatal(
+        None => Err(SourceError::Retry(
             "this machine shows no RAPL energy counters (virtual machines have none; else try: \
              modprobe intel_rapl_msr)"
                 .to_owned(),
@@ -120,7 +120,7 @@ impl Source for RaplSource {
         NAME.to_owned()
     }
 
-    /// A refusal lasts until a person mends it.
+    /// What is refused or missing lasts until a person mends it.
     fn back_off(&self) -> (Duration, Duration) {
         (Duration::from_secs(60), Duration::from_secs(600))
     }

@@ -44,6 +44,7 @@ impl Recording {
     ) -> Result<Self, StoreError> {
         let writer = Arc::new(SessionWriter::begin(store, spec, options)?);
         let supervisor = Supervisor::new(Arc::clone(&writer) as Arc<dyn Sink>, stop.clone());
+        supervisor.start_watchdog()?;
         Ok(Self { writer, supervisor, stop })
     }
 

@@ -23,6 +23,9 @@ pub use sampling::{Tick, sample_at};
 pub use stop::Stop;
 pub use ticker::Ticker;
 
+/// How often hardware that was not there is looked for.
+pub(crate) const LOOK_AGAIN: Duration = Duration::from_secs(30);
+
 /// Something that produces rows, on a thread of its own.
 ///
 /// The supervisor calls [`run`](Source::run) and, when it returns [`SourceError::Retry`] or panics, calls it

@@ -6,6 +6,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use crate::source::{Context, Reason, Sink, Source, SourceError, SourceState, SourceStatus, Stop};
+use crate::watchdog::Watchdog;
 
 /// The running sources of a recording. A handle: clones share the same sources, so that a source that finds
 /// devices can start one for each.
@@ -18,7 +19,7 @@ pub struct Supervisor {
 }
 
 struct Running {
-    status: Arc<SourceStatus>,
+    context: Context,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -37,26 +38,36 @@ impl Supervisor {
         let context = Context::new(Arc::clone(&self.sink), self.stop.clone(), Arc::clone(&status))
             .with_devices(Arc::clone(&self.devices));
         // Linux shows fifteen bytes of a thread's name.
+        let name = status.name.chars().take(15).collect();
+        let own = context.clone();
         let thread = std::thread::Builder::new()
-            .name(status.name.chars().take(15).collect())
-            .spawn(move || supervise(source.as_mut(), &context))?;
-        self.lock().push(Running { status, thread: Some(thread) });
+            .name(name)
+            .spawn(move || supervise(source.as_mut(), &own))?;
+        self.lock().push(Running { context, thread: Some(thread) });
         Ok(())
+    }
+
+    /// Writes a row of `health` for each source that hangs in one call, see [`Watchdog`].
+    ///
+    /// # Errors
+    /// When the system has no thread left.
+    pub fn start_watchdog(&self) -> std::io::Result<()> {
+        self.start(Box::new(Watchdog::new(self.clone())))
+    }
+
+    /// What each source that was started was given.
+    pub(crate) fn contexts(&self) -> Vec<Context> {
+        self.lock().iter().map(|r| r.context.clone()).collect()
     }
 
     /// The figures of every source that was started.
     pub fn statuses(&self) -> Vec<Arc<SourceStatus>> {
-        self.lock().iter().map(|r| Arc::clone(&r.status)).collect()
+        self.lock().iter().map(|r| Arc::clone(r.context.status())).collect()
     }
 
     /// The devices that sources have found.
     pub fn devices(&self) -> Vec<serde_json::Value> {
         self.devices.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    /// Whether every source has ended by itself.
-    pub fn all_ended(&self) -> bool {
-        self.lock().iter().all(|r| r.status.state().0 == SourceState::Ended)
     }
 
     /// Waits until every source has ended after a stop; returns the names of those that have not within
@@ -72,7 +83,7 @@ impl Supervisor {
             }
             // The thread catches panics of its source, so joining tells nothing more.
             if !thread.is_finished() || thread.join().is_err() {
-                left.push(r.status.name.clone());
+                left.push(r.context.status().name.clone());
             }
         }
         left

@@ -21,6 +21,10 @@ pub use column::{Column, Kind};
 pub use definition::DefinitionError;
 pub use dictionary::data_dictionary;
 
+/// The stages of an imported frame in table `pipeline`: it starts where the frame before was presented, and ends
+/// where it is presented itself.
+pub const FRAME_STAGES: [&str; 2] = ["frame_start", "presented"];
+
 /// One table of the store.
 #[derive(Debug, Clone)]
 pub struct Table {

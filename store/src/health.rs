@@ -16,6 +16,8 @@ pub enum Reason {
     Down,
     /// A device that was there is gone.
     Unplugged,
+    /// A source hangs in one call: the kernel or a device does not answer.
+    Stalled,
     /// A deadline was missed: samples that were not taken.
     Late,
     /// A request got no reply in time.
@@ -52,6 +54,7 @@ impl fmt::Display for Reason {
             Reason::Up => "up",
             Reason::Down => "down",
             Reason::Unplugged => "unplugged",
+            Reason::Stalled => "stalled",
             Reason::Late => "late",
             Reason::Timeout => "timeout",
             Reason::Malformed => "malformed",

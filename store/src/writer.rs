@@ -122,10 +122,7 @@ impl SessionWriter {
         };
         let dir = store.dir(&id);
         create_dir_durably(dir.path())?;
-        let lock = match Lock::try_take(&dir.lock())? {
-            Attempt::Got(lock) => lock,
-            Attempt::Held(pid) => return Err(StoreError::Locked { name: id.to_string(), pid }),
-        };
+        let lock = lock(&dir, &id)?;
         let mut interrupted = false;
         let manifest = match Manifest::read(&dir.manifest()) {
             Ok(old) => {
@@ -145,6 +142,26 @@ impl SessionWriter {
             false => manifest,
         };
         manifest.write(&dir.manifest())?;
+        Self::start(dir, manifest, origin, options, lock)
+    }
+
+    /// Opens a session that has ended, to add rows that bring stamps of their own, such as those of a frame log. Its
+    /// clock, its begin and its end stay as they are.
+    ///
+    /// # Errors
+    /// When there is no such session, another process writes it, it was interrupted and is not recovered yet
+    /// ([`Store::recover`]), and when the disk refuses.
+    pub fn reopen(store: &Store, id: &SessionId, options: WriteOptions) -> Result<Self> {
+        let dir = store.session(id)?.dir().clone();
+        let lock = lock(&dir, id)?;
+        let ended = Manifest::read(&dir.manifest())?;
+        if ended.state == State::Recording {
+            let why = "was interrupted and is not recovered yet".into();
+            return Err(StoreError::Taken { name: id.to_string(), why });
+        }
+        let manifest = Manifest { state: State::Recording, ..ended };
+        manifest.write(&dir.manifest())?;
+        let origin = Origin { session: manifest.id.to_string(), node: manifest.node.clone() };
         Self::start(dir, manifest, origin, options, lock)
     }
 
@@ -254,7 +271,7 @@ impl SessionWriter {
         self.update(|m| {
             m.rows = rows;
             m.state = State::Ended;
-            m.ended_ns = Some(if m.anchor_estimated { m.ended_ns.unwrap_or(ended) } else { ended });
+            m.ended_ns.get_or_insert(ended);
         })?;
         Ok(self.manifest())
     }
@@ -298,6 +315,14 @@ fn fresh(id: SessionId, spec: SessionSpec, anchor: Anchor) -> Manifest {
         host: spec.host,
         config: spec.config,
         rows: Default::default(),
+    }
+}
+
+/// Takes the lock of a session's one writer.
+fn lock(dir: &SessionDir, id: &SessionId) -> Result<Lock> {
+    match Lock::try_take(&dir.lock())? {
+        Attempt::Got(lock) => Ok(lock),
+        Attempt::Held(pid) => Err(StoreError::Locked { name: id.to_string(), pid }),
     }
 }
 

@@ -28,6 +28,19 @@ use status::StatusLine;
 /// store.sync_ms (1 s); a crash of bl alone costs no row that readers could see.
 #[derive(Debug, clap::Args)]
 pub struct Args {
+    #[command(flatten)]
+    what: WhatArgs,
+    /// End after this time, such as 30s, 5m or 1h (default: at Ctrl-C).
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    duration: Option<Duration>,
+    /// Also show it: the page and the metrics, as `bl serve` does, in the same process.
+    #[arg(long)]
+    serve: bool,
+}
+
+/// What is recorded, and as which session.
+#[derive(Debug, clap::Args)]
+pub struct WhatArgs {
     /// Name of the session (default: its start, such as 2025-11-11T14-30-00Z).
     #[arg(long, value_name = "NAME")]
     session: Option<String>,
@@ -40,13 +53,10 @@ pub struct Args {
     /// Samples a second of the host (default 10).
     #[arg(long, value_name = "HZ")]
     hz: Option<f64>,
-    /// End after this time, such as 30s, 5m or 1h (default: at Ctrl-C).
-    #[arg(long, value_name = "TIME", value_parser = duration)]
-    duration: Option<Duration>,
     /// Socket for stage events (default: pipeline.events of the configuration).
     #[arg(long, value_name = "PATH")]
     events: Option<std::path::PathBuf>,
-    /// Record a virtual board and simulated stages, through the same interfaces as real ones.
+    /// Record a virtual board, and in `bl ingest` simulated stages, through the same interfaces as real ones.
     #[arg(long)]
     simulate: bool,
     /// Do not record the host (CPU, memory, network, disks, GPUs, sensors).
@@ -55,9 +65,6 @@ pub struct Args {
     /// Record a firmware that is not known, if its replies have a known size.
     #[arg(long)]
     allow_unknown_firmware: bool,
-    /// Also show it: the page and the metrics, as `bl serve` does, in the same process.
-    #[arg(long)]
-    serve: bool,
 }
 
 /// A recording that has begun, with what has to live as long.
@@ -69,10 +76,13 @@ pub struct Running {
 
 /// Runs `bl ingest`.
 pub fn run(args: Args, mut sources: Sources<'static>) -> anyhow::Result<()> {
-    args.set_flags(&mut sources);
+    args.what.set_flags(&mut sources);
     let config = Config::load(&sources)?;
     let _served = args.serve.then(|| super::serve::beside(&config)).transpose()?;
-    let running = begin(&args, &config)?;
+    let running = begin(&args.what, &config)?;
+    if args.what.simulate {
+        sources::start_simulated_stages(&running.recording, &config)?;
+    }
     stop_at_signals(&running.stop)?;
     let hung_up = Arc::new(AtomicBool::new(false));
     signal_hook::flag::register(signal_hook::consts::SIGHUP, Arc::clone(&hung_up))?;
@@ -89,7 +99,7 @@ pub fn run(args: Args, mut sources: Sources<'static>) -> anyhow::Result<()> {
 }
 
 /// Begins a recording of everything that the configuration and the arguments ask for.
-pub fn begin(args: &Args, config: &Config) -> anyhow::Result<Running> {
+pub fn begin(args: &WhatArgs, config: &Config) -> anyhow::Result<Running> {
     let stop = Stop::new()?;
     let store = Store::new(&config.general.data_root);
     recover(&store);
@@ -113,7 +123,7 @@ impl Running {
     }
 }
 
-impl Args {
+impl WhatArgs {
     /// Hands what was said on the command line to the configuration.
     pub fn set_flags(&self, sources: &mut Sources<'static>) {
         let flags = &mut sources.flags;
@@ -208,7 +218,7 @@ pub fn tell(summary: &Summary) {
     }
 }
 
-fn spec(args: &Args, config: &Config) -> anyhow::Result<SessionSpec> {
+fn spec(args: &WhatArgs, config: &Config) -> anyhow::Result<SessionSpec> {
     let id = match &args.session {
         Some(name) => Some(name.parse()?),
         None => None,
@@ -238,7 +248,7 @@ fn write_options(config: &Config) -> WriteOptions {
 }
 
 /// Seals what recorders that died have left behind, and says so.
-fn recover(store: &Store) {
+pub fn recover(store: &Store) {
     match store.recover() {
         Ok(results) => {
             for (id, result) in results {
@@ -257,7 +267,7 @@ fn recover(store: &Store) {
 }
 
 /// Ctrl-C and SIGTERM stop; a second Ctrl-C ends at once, which loses nothing that was flushed.
-fn stop_at_signals(stop: &Stop) -> anyhow::Result<()> {
+pub fn stop_at_signals(stop: &Stop) -> anyhow::Result<()> {
     use signal_hook::consts::{SIGINT, SIGTERM};
     let mut signals = signal_hook::iterator::Signals::new([SIGINT, SIGTERM])
         .context("cannot listen for signals")?;

@@ -20,7 +20,7 @@ pub struct Args {
     #[arg(long, value_name = "LINE", conflicts_with = "command")]
     pipeline: Option<String>,
     #[command(flatten)]
-    ingest: ingest::Args,
+    what: ingest::WhatArgs,
     /// The command and its arguments.
     #[arg(last = true, value_name = "COMMAND")]
     command: Vec<OsString>,
@@ -28,7 +28,7 @@ pub struct Args {
 
 /// Runs `bl probe`; returns the command's exit code.
 pub fn run(args: Args, mut sources: Sources<'static>) -> anyhow::Result<u8> {
-    args.ingest.set_flags(&mut sources);
+    args.what.set_flags(&mut sources);
     let config = Config::load(&sources)?;
     let stages = match &args.stages {
         Some(list) => Stage::parse_list(list).map_err(|e| usage(format!("--stages: {e}")))?,
@@ -48,19 +48,23 @@ pub fn run(args: Args, mut sources: Sources<'static>) -> anyhow::Result<u8> {
     let socket = config.pipeline.events.clone();
     let probe = Probe { command, stages, socket, plugin_folder };
     let outcome = if EventsClient::connect(&config.pipeline.events).is_ok() {
+        eprintln!(
+            "stage events go into the session of the recording that listens on {}",
+            probe.socket.display()
+        );
         let outcome = probe.run()?;
         // What the recording took is known to it alone; what the tracer sent is the best guess here.
         let sent = outcome.reports.iter().map(|r| r.sent).sum();
         remark(&outcome, &probe, sent);
         outcome
     } else {
-        record(&probe, &args.ingest, &config)?
+        record(&probe, &args.what, &config)?
     };
     Ok(outcome.exit_code.clamp(0, 255) as u8)
 }
 
 /// Records a session of its own while the command runs.
-fn record(probe: &Probe, args: &ingest::Args, config: &Config) -> anyhow::Result<Outcome> {
+fn record(probe: &Probe, args: &ingest::WhatArgs, config: &Config) -> anyhow::Result<Outcome> {
     let running = ingest::begin(args, config)?;
     let outcome = probe.run();
     let statuses = running.recording.statuses();

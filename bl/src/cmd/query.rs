@@ -2,6 +2,7 @@
 
 mod job;
 mod prompt;
+pub mod stages;
 
 use std::io::{IsTerminal, Write};
 use std::path::PathBuf;

@@ -31,8 +31,6 @@ const SAMPLE_HZ: Fallback<f64> = From {
     value: |config, _| config.general.sample_hz,
 };
 
-const WITH_CPU: Effect =
-    Nothing("memory, networks and disks are sampled with the processors: cpu.enabled and cpu.hz");
 const NO_BAUD: Effect = Nothing("a board at USB does not care");
 const RTT: Effect =
     Nothing("the shortest round trip is recorded every 10 s and whenever it improves");
@@ -169,25 +167,25 @@ sections! {
     /// The memory.
     memory: Memory {
         /// Whether to record it.
-        enabled: bool = Switch, Is("true"), WITH_CPU;
+        enabled: bool = Switch, Is("true"), Start;
         /// Samples a second.
-        hz: f64 = HZ, SAMPLE_HZ, WITH_CPU;
+        hz: f64 = HZ, SAMPLE_HZ, Start;
     }
 
     /// Network interfaces.
     net: Net {
         /// Whether to record them.
-        enabled: bool = Switch, Is("true"), WITH_CPU;
+        enabled: bool = Switch, Is("true"), Start;
         /// Samples a second.
-        hz: f64 = HZ, SAMPLE_HZ, WITH_CPU;
+        hz: f64 = HZ, SAMPLE_HZ, Start;
     }
 
     /// Disks.
     disk: Disk {
         /// Whether to record them.
-        enabled: bool = Switch, Is("true"), WITH_CPU;
+        enabled: bool = Switch, Is("true"), Start;
         /// Samples a second.
-        hz: f64 = HZ, SAMPLE_HZ, WITH_CPU;
+        hz: f64 = HZ, SAMPLE_HZ, Start;
     }
 
     /// Sensor chips that the kernel knows (hwmon).

@@ -1,13 +1,14 @@
 //! Graphics cards of the kernel's DRM class, through sysfs.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use bl_store::clock::monotonic_ns;
 
 use super::card::{Choice, GpuTable, Identity, Sample};
 use super::{amd, intel};
 use crate::kernel::{Attribute, Gone};
-use crate::source::{Context, Faults, Reason, Source, SourceError, sample_at};
+use crate::source::{Context, Faults, LOOK_AGAIN, Reason, Source, SourceError, sample_at};
 
 const CLASS: &str = "sys/class/drm";
 
@@ -60,12 +61,17 @@ impl Source for DrmSource {
         self.vendor.source.to_owned()
     }
 
+    /// What is not there may come later: by its driver, or at an external port.
+    fn back_off(&self) -> (Duration, Duration) {
+        (LOOK_AGAIN, LOOK_AGAIN)
+    }
+
     fn run(&mut self, context: &Context) -> Result<(), SourceError> {
         let Self { vendor, root, hz, choice } = self;
         let (mut cards, mut table) = (Vec::new(), GpuTable::new());
         search(vendor, root, choice, &mut cards, context);
         if cards.is_empty() {
-            return Err(SourceError::Fatal(format!(
+            return Err(SourceError::Retry(format!(
                 "this machine shows no {} card to sample (driver {})",
                 vendor.name,
                 vendor.drivers.join(" or ")

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
+use std::time::Duration;
 
 use bl_store::clock::monotonic_ns;
 use nvml_wrapper::enum_wrappers::device::{Clock, PcieUtilCounter, TemperatureSensor};
@@ -13,7 +14,7 @@ use nvml_wrapper::{Device, Nvml};
 
 use super::card::{Choice, GpuTable, Identity, Sample};
 use crate::meter::Meter;
-use crate::source::{Context, Faults, Reason, Source, SourceError, sample_at};
+use crate::source::{Context, Faults, LOOK_AGAIN, Reason, Source, SourceError, sample_at};
 
 const NAME: &str = "gpu.nvml";
 
@@ -52,10 +53,10 @@ impl NvidiaSource {
             builder.lib_path(path);
         }
         builder.init().map_err(|e| match e {
-            NvmlError::LibloadingError(_) => SourceError::Fatal(
+            NvmlError::LibloadingError(_) => SourceError::Retry(
                 "no NVML library here (libnvidia-ml.so.1 comes with NVIDIA's driver)".to_owned(),
             ),
-            NvmlError::DriverNotLoaded => SourceError::Fatal(
+            NvmlError::DriverNotLoaded => SourceError::Retry(
                 "NVML finds no driver: load it with `modprobe nvidia`".to_owned(),
             ),
             e => SourceError::Retry(format!("NVML does not start: {e}")),
@@ -66,6 +67,11 @@ impl NvidiaSource {
 impl Source for NvidiaSource {
     fn name(&self) -> String {
         NAME.to_owned()
+    }
+
+    /// What is not there may come later: by its driver, or at an external port.
+    fn back_off(&self) -> (Duration, Duration) {
+        (LOOK_AGAIN, LOOK_AGAIN)
     }
 
     fn run(&mut self, context: &Context) -> Result<(), SourceError> {

@@ -119,9 +119,9 @@ fn a_vendor_without_cards_is_one_line() {
     let root = fixture("gpu/intel");
     let error = DrmSource::amd(&root, 10.0, Choice::default()).run(&context).unwrap_err();
     assert_eq!(error.to_string(), "this machine shows no amd card to sample (driver amdgpu)");
-    assert!(matches!(error, SourceError::Fatal(_)));
+    assert!(matches!(error, SourceError::Retry(_)));
     let error = DrmSource::intel(&root, 10.0, Choice::only(vec!["7".into()])).run(&context);
-    assert!(matches!(error, Err(SourceError::Fatal(_))));
+    assert!(matches!(error, Err(SourceError::Retry(_))));
 }
 
 #[test]
@@ -239,6 +239,6 @@ fn a_machine_without_nvml_is_one_line() {
     let (_, context) = kept();
     let mut source = NvidiaSource::new(10.0, Choice::default()).with_library("/nowhere/nvml.so");
     let error = source.run(&context).unwrap_err();
-    assert!(matches!(error, SourceError::Fatal(_)));
+    assert!(matches!(error, SourceError::Retry(_)));
     assert!(!error.to_string().contains('\n') && error.to_string().contains("libnvidia-ml"));
 }

@@ -5,12 +5,14 @@ use std::path::Path;
 use bl_store::clock::{Anchor, monotonic_ns};
 use bl_store::{ColumnIndex, Rows};
 
+use super::Reader;
 use super::counters::{gained, stored};
 use super::devices::Devices;
 use super::frequency::Frequencies;
-use super::{NAME, Reader};
 use crate::kernel::{KernelFile, KernelFileError, fields, lines, number};
 use crate::source::{Faults, Reason, rows_of};
+
+pub(super) const NAME: &str = "host.cpu";
 
 /// Modes in the order of a line. `guest` and `guest_nice`, which follow, are part of `user` and `nice` already
 /// (proc_stat(5)), so that adding them would count them twice.

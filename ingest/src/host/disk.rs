@@ -5,11 +5,13 @@ use std::path::{Path, PathBuf};
 use bl_store::clock::Anchor;
 use bl_store::{ColumnIndex, Rows};
 
+use super::Reader;
 use super::counters::{gained, per_second, stored};
 use super::devices::Devices;
-use super::{NAME, Reader};
 use crate::kernel::{KernelFile, KernelFileError, fields, lines, number};
 use crate::source::{Faults, Reason, rows_of};
+
+pub(super) const NAME: &str = "host.disk";
 
 /// A sector of this file is 512 bytes, whatever the device's own are (Linux Documentation/admin-guide/iostats.rst).
 const SECTOR_BYTES: u64 = 512;

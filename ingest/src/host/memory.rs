@@ -5,10 +5,12 @@ use std::path::Path;
 use bl_store::clock::Anchor;
 use bl_store::{ColumnIndex, Rows};
 
+use super::Reader;
 use super::counters::stored;
-use super::{NAME, Reader};
 use crate::kernel::{KernelFile, KernelFileError, fields, lines, number};
 use crate::source::{Faults, rows_of};
+
+pub(super) const NAME: &str = "host.memory";
 
 /// The lines that are kept, by their column.
 const KINDS: [(&str, &[u8]); 9] = [

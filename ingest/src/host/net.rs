@@ -5,11 +5,13 @@ use std::path::Path;
 use bl_store::clock::Anchor;
 use bl_store::{ColumnIndex, Rows};
 
+use super::Reader;
 use super::counters::{gained, per_second, stored};
 use super::devices::Devices;
-use super::{NAME, Reader};
 use crate::kernel::{KernelFile, KernelFileError, fields, lines, number};
 use crate::source::{Faults, Reason, rows_of};
+
+pub(super) const NAME: &str = "host.net";
 
 /// The counters that are kept: column, and place among the numbers of a line. Sixteen numbers follow the name,
 /// eight for each way, as the file's own head says.

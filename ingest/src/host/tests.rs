@@ -181,45 +181,29 @@ fn the_inventory_of_both() {
 
 #[test]
 fn this_machine_is_sampled_until_stopped() {
-    let (kept, context) = kept();
-    let mut source = HostSource::new("/", 50.0);
-    run_until(&mut source, &kept, &context, |kept| kept.of("disk").len() >= 3);
-    for table in ["cpu", "memory", "net"] {
-        assert!(kept.of(table).len() >= 3, "{table}");
+    let sources: [fn(&'static str, f64) -> HostSource; 4] =
+        [HostSource::cpu, HostSource::memory, HostSource::net, HostSource::disk];
+    for (table, source) in ["cpu", "memory", "net", "disk"].into_iter().zip(sources) {
+        let (kept, context) = kept();
+        let mut source = source("/", 50.0);
+        run_until(&mut source, &kept, &context, |kept| kept.of(table).len() >= 3);
+        let batches = kept.of(table);
+        let name = format!("host.{table}");
+        assert_eq!(source.name(), name);
+        assert!(strings(&batches[0], "source").iter().all(|s| *s == name), "{table}");
+        assert_eq!(context.status().state().0, SourceState::Up);
+        assert_eq!(kept.health()[0], ("up".into(), 1, format!("{name} at 50 Hz")));
     }
-    let cpu = &kept.of("cpu")[0];
-    assert_eq!(strings(cpu, "cpu")[..2], ["all", "0"]);
-    assert!(strings(cpu, "source").iter().all(|s| s == "host.proc"));
-    assert_eq!(context.status().state().0, SourceState::Up);
-    assert_eq!(kept.health()[0], ("up".into(), 1, "the host at 50 Hz".into()));
 }
 
 #[test]
 fn a_machine_without_proc_is_told_why() {
     let (kept, context) = kept();
     let empty = tempfile::tempdir().unwrap();
-    let error = HostSource::new(empty.path(), 10.0).run(&context).unwrap_err();
-    assert!(
-        matches!(&error, SourceError::Fatal(text) if text.ends_with("is procfs mounted there?"))
-    );
-    let health = kept.health();
-    assert_eq!(health.len(), 4);
-    assert!(health.iter().all(|(reason, ..)| reason == "unsupported"), "{health:?}");
-}
-
-#[test]
-fn one_missing_file_costs_only_its_table() {
-    let (kept, context) = kept();
-    let root = changeable("host/workstation");
-    std::fs::remove_file(root.path().join("proc/diskstats")).unwrap();
-    let mut source = HostSource::new(root.path(), 100.0);
-    run_until(&mut source, &kept, &context, |kept| kept.of("net").len() >= 2);
-    assert!(kept.of("disk").is_empty());
-    assert_eq!(kept.of("cpu").len(), kept.of("net").len());
-    let health = kept.health();
-    let told = health.iter().filter(|(reason, ..)| reason == "unsupported").collect::<Vec<_>>();
-    assert_eq!(told.len(), 1);
-    assert!(told[0].2.contains("proc/diskstats"), "{told:?}");
+    let error = HostSource::disk(empty.path(), 10.0).run(&context).unwrap_err();
+    assert!(matches!(&error, SourceError::Fatal(text)
+            if text.contains("proc/diskstats") && text.ends_with("is procfs mounted there?")));
+    assert!(kept.health().is_empty(), "the supervisor tells it");
 }
 
 #[test]

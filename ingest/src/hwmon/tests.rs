@@ -97,7 +97,7 @@ fn a_machine_without_sensors_is_one_line() {
     let (_, context) = kept();
     let empty = tempfile::tempdir().unwrap();
     let error = HwmonSource::new(empty.path(), 1.0).run(&context).unwrap_err();
-    assert!(matches!(error, SourceError::Fatal(text) if text.contains("sensors-detect")));
+    assert!(matches!(error, SourceError::Retry(text) if text.contains("sensors-detect")));
 }
 
 #[test]

@@ -4,6 +4,8 @@ use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
+use bl_store::clock::realtime_ns;
+
 use super::frames::log_name;
 use super::mangohud::Log;
 use super::{Frame, FrameLogFormat, FrameRows, ImportError, ImportReport};
@@ -12,7 +14,7 @@ use crate::source::{Sink, Stop};
 /// Time between two looks at a log.
 const LOOK_NS: i64 = 50_000_000;
 
-/// Appends the frames of a growing MangoHud log to table `frames`, until it is told to stop.
+/// Appends the frames of a growing MangoHud log to tables `frames` and `pipeline`, until it is told to stop.
 ///
 /// `first_ts` (ns, UTC) is the time of the log's first frame. Without it, the newest of the frames that are there at the
 /// first look is taken to be from right now, as it is while the game runs: a log tells no time of its own.
@@ -35,7 +37,7 @@ pub fn follow_mangohud(
         if let Some(newest) = frames.last() {
             let rows = rows.get_or_insert_with(|| {
                 let first_ts =
-                    first_ts.unwrap_or_else(|| sink.anchor().now().saturating_sub(newest.at_ns));
+                    first_ts.unwrap_or_else(|| realtime_ns().saturating_sub(newest.at_ns));
                 FrameRows::new(FrameLogFormat::MangoHud, &follow.log_name(), first_ts)
             });
             frames.iter().for_each(|frame| rows.push(frame));

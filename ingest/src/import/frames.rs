@@ -1,4 +1,6 @@
-//! Frame logs: what they have in common, and their way into table `frames`.
+//! Frame logs: what they have in common, and their way into tables `frames` and `pipeline`.
+
+mod events;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -10,6 +12,8 @@ use super::delivery::{deliver, deliver_batch};
 use super::lines::Lines;
 use super::{ImportError, ImportReport, capframex, mangohud, presentmon};
 use crate::source::Sink;
+
+use events::FrameEvents;
 
 /// Which tool wrote a frame log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -133,7 +137,7 @@ fn detect(file: &Path) -> Result<FrameLogFormat, ImportError> {
     Err(ImportError::format(file, 1, what))
 }
 
-/// Appends a log's frames to table `frames`; `first_ts` (ns, UTC) is the time of its first frame.
+/// Appends a log's frames to tables `frames` and `pipeline`; `first_ts` (ns, UTC) is the time of its first frame.
 ///
 /// # Errors
 /// When the store takes nothing.
@@ -147,11 +151,12 @@ pub fn import_frames(
     for frame in &log.frames {
         rows.push(frame);
         deliver_batch(&mut rows.rows, sink, report)?;
+        deliver_batch(&mut rows.events.rows, sink, report)?;
     }
     rows.deliver(sink, report)
 }
 
-/// Rows of table `frames`, of one log.
+/// Rows of tables `frames` and `pipeline`, of one log.
 #[derive(Debug)]
 pub struct FrameRows {
     source: &'static str,
@@ -160,6 +165,7 @@ pub struct FrameRows {
     frames: i64,
     columns: Columns,
     rows: Rows,
+    events: FrameEvents,
 }
 
 #[derive(Debug)]
@@ -196,7 +202,7 @@ impl Columns {
 impl FrameRows {
     /// No frame yet of the log of that name; `first_ts` (ns, UTC) is the time of its first frame.
     pub fn new(format: FrameLogFormat, log: &str, first_ts: i64) -> Self {
-        let rows = Rows::new(frames_table());
+        let rows = Rows::new(table("frames"));
         Self {
             source: format.source(),
             log: log.into(),
@@ -204,13 +210,15 @@ impl FrameRows {
             frames: 0,
             columns: Columns::of(&rows),
             rows,
+            events: FrameEvents::new(format.source(), log),
         }
     }
 
     /// Adds the log's next frame.
     pub fn push(&mut self, frame: &Frame) {
         let (rows, columns) = (&mut self.rows, &self.columns);
-        rows.begin(self.first_ts.saturating_add(frame.at_ns), self.source);
+        let ts = self.first_ts.saturating_add(frame.at_ns);
+        rows.begin(ts, self.source);
         rows.str(columns.application, frame.application.as_deref());
         rows.str(columns.log, self.log.as_str());
         rows.i64(columns.frame, self.frames);
@@ -221,6 +229,7 @@ impl FrameRows {
         rows.f64(columns.latency_ms, frame.latency_ms);
         rows.bool(columns.dropped, frame.dropped);
         rows.str(columns.attrs, frame.attrs.as_deref());
+        self.events.push(ts, self.frames, frame);
         self.frames += 1;
     }
 
@@ -233,14 +242,15 @@ impl FrameRows {
         sink: &dyn Sink,
         report: &mut ImportReport,
     ) -> Result<(), ImportError> {
-        deliver(&mut self.rows, sink, report)
+        deliver(&mut self.rows, sink, report)?;
+        deliver(&mut self.events.rows, sink, report)
     }
 }
 
 #[allow(clippy::expect_used)]
-fn frames_table() -> &'static Table {
+fn table(name: &str) -> &'static Table {
     // The tables are compiled in, and a test of theirs parses them all.
-    bl_schemas::table("frames").expect("table frames")
+    bl_schemas::table(name).expect("a table of that name")
 }
 
 #[cfg(test)]

@@ -8,7 +8,8 @@ use super::ProbeError;
 pub const PLUGIN_FILE: &str = "libgstbl.so";
 
 /// Finds the folder of the tracer's library: `configured` (`BL_GST_PLUGIN_DIR`) and nowhere else if it is given; else
-/// near the executable, as installed (`../lib/bl/gstreamer`, `gstreamer`, beside it) or as built.
+/// near the executable, as installed (`../lib/bl/gstreamer`, or `gstreamer` beside it) or as built by
+/// `make gst-plugin` (`../gstreamer`).
 ///
 /// # Errors
 /// [`ProbeError::NoPlugin`] with the folders that were looked into.
@@ -26,19 +27,11 @@ pub fn find_plugin(executable: &Path, configured: Option<&Path>) -> Result<PathB
 
 fn near(executable: &Path) -> Vec<PathBuf> {
     let folder = executable.parent().unwrap_or(Path::new("."));
-    let mut folders = vec![
+    vec![
         folder.with_file_name("lib/bl/gstreamer"),
         folder.join("gstreamer"),
-        folder.to_owned(),
-    ];
-    // From target/<profile>, or with a target folder for both crates.
-    if let Some(root) = folder.parent().and_then(Path::parent) {
-        folders.extend(["release", "debug"].map(|p| root.join("ingest/gst/target").join(p)));
-    }
-    if let Some(target) = folder.parent() {
-        folders.extend(["release", "debug"].map(|p| target.join(p)));
-    }
-    folders
+        folder.with_file_name("gstreamer"),
+    ]
 }
 
 #[cfg(test)]
@@ -55,7 +48,7 @@ mod tests {
             std::fs::write(folder.join(PLUGIN_FILE), b"").unwrap();
             folder
         };
-        let built = put("src/ingest/gst/target/release");
+        let built = put("src/target/gstreamer");
         let executable = root.join("src/target/debug/bl");
         assert_eq!(find_plugin(&executable, None).unwrap(), built);
         let installed = put("usr/lib/bl/gstreamer");

@@ -32,6 +32,8 @@ pub struct SourceStatus {
     lost: AtomicU64,
     up: AtomicBool,
     last_ns: AtomicI64,
+    /// When the call began that the source is in; negated once that it stalls is told; 0 between calls.
+    call_ns: AtomicI64,
     text: Mutex<(SourceState, String)>,
 }
 
@@ -44,6 +46,7 @@ impl SourceStatus {
             lost: AtomicU64::new(0),
             up: AtomicBool::new(false),
             last_ns: AtomicI64::new(0),
+            call_ns: AtomicI64::new(0),
             text: Mutex::new((SourceState::Starting, String::new())),
         }
     }
@@ -61,6 +64,21 @@ impl SourceStatus {
     /// Monotonic time of the last rows, 0 before the first.
     pub fn last_ns(&self) -> i64 {
         self.last_ns.load(Ordering::Relaxed)
+    }
+
+    /// Notes that the source begins (the monotonic time) or ends (`None`) a call that may hang.
+    pub(crate) fn calls(&self, since_ns: Option<i64>) {
+        self.call_ns.store(since_ns.unwrap_or(0), Ordering::Relaxed);
+    }
+
+    /// Whether the source is in a call that began before `before_ns`. True once for each call.
+    pub(crate) fn stalls_since(&self, before_ns: i64) -> bool {
+        let since_ns = self.call_ns.load(Ordering::Relaxed);
+        let swap = |told| {
+            self.call_ns.compare_exchange(since_ns, told, Ordering::Relaxed, Ordering::Relaxed)
+        };
+        // It may have ended in between, and the next one begun.
+        since_ns > 0 && since_ns < before_ns && swap(-since_ns).is_ok()
     }
 
     /// State, and a few words on it.
@@ -112,7 +130,7 @@ impl Context {
     }
 
     /// The figures of this source.
-    pub fn status(&self) -> &SourceStatus {
+    pub fn status(&self) -> &Arc<SourceStatus> {
         &self.status
     }
 

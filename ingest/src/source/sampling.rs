@@ -1,6 +1,7 @@
 //! The loop of every source that samples at a fixed rate.
 
 use bl_store::Rows;
+use bl_store::clock::monotonic_ns;
 
 use super::{Context, Faults, Reason, SourceError, Ticker};
 
@@ -25,7 +26,7 @@ impl Tick {
 }
 
 /// Calls `sample` `hz` times a second until stopping and once more then, counts the deadlines that were missed, and
-/// tells the faults that `sample` notes.
+/// tells the faults that `sample` notes. The watchdog sees a call that hangs.
 ///
 /// # Errors
 /// The first error of `sample` ends it; the rows that it has then are its own to hand over.
@@ -45,7 +46,9 @@ pub fn sample_at(
         let last = context.stopping();
         count += 1;
         tick.hands_over = last || count % together == 0;
+        context.status().calls(Some(monotonic_ns()));
         let outcome = sample(&mut tick);
+        context.status().calls(None);
         if last || outcome.is_err() {
             break outcome;
         }

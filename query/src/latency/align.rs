@@ -51,6 +51,7 @@ pub struct AlignedPair {
 /// # Errors
 /// When raw rows cannot be read, files cannot be written, or another process aligns the session.
 pub fn align(session: &Session, options: &LatencyOptions) -> Result<Aligned, LatencyError> {
+    let options = &options.of(session)?;
     let folder = session.dir().aligned("latency");
     std::fs::create_dir_all(&folder).map_err(|e| at(&folder, e))?;
     let _lock = lock(session, &folder)?;

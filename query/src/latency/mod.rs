@@ -51,6 +51,19 @@ impl Default for Method {
     }
 }
 
+impl LatencyOptions {
+    /// Those for one session: where it has imported frames, their stages are a pair too.
+    pub(crate) fn of(&self, session: &bl_store::Session) -> Result<Self, StoreError> {
+        let mut options = self.clone();
+        let [start, presented] = bl_schemas::FRAME_STAGES.map(str::to_string);
+        let frames = (start, presented);
+        if !options.pairs.contains(&frames) && session.tables()?.iter().any(|t| t == "frames") {
+            options.pairs.push(frames);
+        }
+        Ok(options)
+    }
+}
+
 impl Default for LatencyOptions {
     /// No pairs but those that are aligned already.
     fn default() -> Self {

@@ -48,15 +48,16 @@ impl LatencyTable {
         let mut all = Vec::new();
         for session in &self.sessions {
             let progress = Progress::read(session).map_err(external)?;
+            let options = self.options.of(session).map_err(|e| external(e.into()))?;
             let one = |pair: &(String, String), method: &_| Wanted {
                 session: session.clone(),
                 progress: progress.clone(),
                 options: LatencyOptions { pairs: vec![pair.clone()], method: Clone::clone(method) },
             };
-            all.extend(self.options.pairs.iter().map(|pair| one(pair, &self.options.method)));
+            all.extend(options.pairs.iter().map(|pair| one(pair, &options.method)));
             for aligned in &progress.pairs {
                 let pair = (aligned.stage_a.clone(), aligned.stage_b.clone());
-                if !self.options.pairs.contains(&pair) {
+                if !options.pairs.contains(&pair) {
                     all.push(one(&pair, &aligned.method));
                 }
             }

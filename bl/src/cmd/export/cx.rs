@@ -11,9 +11,13 @@ use bl_export::cx::{
     CxError, Format, Metric, Report, Request, Source, StagePair, StagedFile, file_name, write_csv,
     write_json,
 };
+use bl_query::tables::SessionFilter;
+use bl_query::{Query, Settings};
+use bl_schemas::FRAME_STAGES;
 use bl_store::{Session, SessionId, Store};
 use clap::ValueEnum;
 
+use super::super::query::stages;
 use super::super::usage;
 use crate::config::{Config, Origin};
 use crate::terminal::{grouped, sentence};
@@ -125,7 +129,7 @@ impl Export<'_> {
     }
 
     async fn write(&self, session: &Session) -> anyhow::Result<()> {
-        let request = self.request(session)?;
+        let request = self.request(session).await?;
         let (path, format) = self.target(session, &request)?;
         let failed = |e: std::io::Error| anyhow::Error::new(CxError::Write(e));
         let mut file = StagedFile::create(&path).map_err(failed)?;
@@ -139,7 +143,7 @@ impl Export<'_> {
         Ok(())
     }
 
-    fn request(&self, session: &Session) -> anyhow::Result<Request> {
+    async fn request(&self, session: &Session) -> anyhow::Result<Request> {
         let Self { args, config, .. } = self;
         let metric = match args.metric {
             MetricName::Latency => Metric::Latency,
@@ -147,7 +151,7 @@ impl Export<'_> {
         };
         let source = match &args.log {
             Some(log) => Source::Log(Some(log.clone())),
-            None if self.is_frame_log(session, metric)? => Source::Log(None),
+            None if self.is_frame_log(session, metric).await? => Source::Log(None),
             None => Source::Stages(StagePair {
                 stage_a: args.stage_a.clone().unwrap_or_else(|| config.cx_export.stage_a.clone()),
                 stage_b: args.stage_b.clone().unwrap_or_else(|| config.cx_export.stage_b.clone()),
@@ -167,18 +171,24 @@ impl Export<'_> {
         Ok(Request { source, application, board: args.device.clone() })
     }
 
-    /// Whether a session without stages, of which none was asked for, has frames of its own.
-    fn is_frame_log(&self, session: &Session, metric: Metric) -> anyhow::Result<bool> {
-        let tables = session.tables()?;
-        let has = |table: &str| tables.iter().any(|name| name == table);
+    /// Whether a session has frames of its own and no stages but theirs, and none was asked for.
+    async fn is_frame_log(&self, session: &Session, metric: Metric) -> anyhow::Result<bool> {
         let is_asked = self.args.stage_a.is_some() || self.args.stage_b.is_some();
-        match has("frames") && !has("pipeline") && !is_asked {
-            true if metric == Metric::Latency => Err(usage(format!(
+        if is_asked || !session.tables()?.iter().any(|table| table == "frames") {
+            return Ok(false);
+        }
+        let query = Query::new(&Settings::default())?;
+        let only = SessionFilter::Named(vec![session.id().clone()]);
+        query.register_store(self.store.clone(), only)?;
+        let seen = stages::seen(&query).await?;
+        let is_log = seen.iter().all(|stage| FRAME_STAGES.contains(&stage.as_str()));
+        if is_log && metric == Metric::Latency {
+            return Err(usage(format!(
                 "session {} has no stage events, but an imported frame log: add --metric interval",
                 session.id()
-            ))),
-            is_log => Ok(is_log),
+            )));
         }
+        Ok(is_log)
     }
 
     /// The file and its form.

@@ -33,7 +33,7 @@ pub fn start(
 ) -> anyhow::Result<Option<VirtualBoard>> {
     recording.start(Box::new(ClockSource::new()))?;
     recording.start(Box::new(events))?;
-    let board = if simulate { Some(start_simulation(recording, config)?) } else { None };
+    let board = if simulate { Some(start_virtual_board(recording, config)?) } else { None };
     if config.benchlab.enabled {
         start_boards(recording, config, boards, simulate)?;
     }
@@ -44,14 +44,19 @@ pub fn start(
     Ok(board)
 }
 
-fn start_simulation(recording: &Recording, config: &Config) -> anyhow::Result<VirtualBoard> {
+fn start_virtual_board(recording: &Recording, config: &Config) -> anyhow::Result<VirtualBoard> {
     let board = VirtualBoard::start(BoardOptions::new(Model::Benchlab2, SEED))?;
     let path = board.path().ok_or_else(|| anyhow::anyhow!("the virtual board has no port"))?;
     let roster = roster(config);
     let source = BenchlabSource::new(Selector::Path(path), roster, config.benchlab.hz);
     recording.start(Box::new(source.simulated()))?;
-    recording.start(Box::new(SimulatedStages::new(config.pipeline.events.clone(), SEED)))?;
     Ok(board)
+}
+
+/// Starts stages as a pipeline would report them, at the events socket.
+pub fn start_simulated_stages(recording: &Recording, config: &Config) -> anyhow::Result<()> {
+    recording.start(Box::new(SimulatedStages::new(config.pipeline.events.clone(), SEED)))?;
+    Ok(())
 }
 
 /// The boards that the configuration selects.
@@ -141,8 +146,15 @@ pub fn check_endpoints(config: &Config) -> anyhow::Result<()> {
 
 fn start_host(recording: &Recording, config: &Config) -> anyhow::Result<()> {
     let root = Path::new("/");
-    if config.cpu.enabled {
-        recording.start(Box::new(HostSource::new(root, config.cpu.hz)))?;
+    let Config { cpu, memory, net, disk, .. } = config;
+    let of_proc = [
+        (cpu.enabled, HostSource::cpu(root, cpu.hz)),
+        (memory.enabled, HostSource::memory(root, memory.hz)),
+        (net.enabled, HostSource::net(root, net.hz)),
+        (disk.enabled, HostSource::disk(root, disk.hz)),
+    ];
+    for (_, source) in of_proc.into_iter().filter(|(enabled, _)| *enabled) {
+        recording.start(Box::new(source))?;
     }
     if config.cpu.enable_rapl {
         recording.start(Box::new(RaplSource::new(root, config.cpu.rapl_hz)))?;

@@ -6,8 +6,9 @@ use std::io::Write;
 use anyhow::bail;
 use bl_query::Query;
 use bl_query::jobs::{FlowStep, JOBS, Job};
+use bl_schemas::FRAME_STAGES;
 
-use super::{Args, usage, write};
+use super::{Args, stages, usage, write};
 use crate::config::Config;
 
 /// Asks the job of that name; lists all where it is empty.
@@ -16,9 +17,13 @@ pub async fn run(args: &Args, config: &Config, query: &Query, name: &str) -> any
         return list();
     }
     let job = Job::named(name).map_err(|e| usage(e.to_string()))?;
-    let values = values(args, config, job)?;
-    if let (Some(a), Some(b)) = (values.get("stage_a"), values.get("stage_b")) {
-        require_stages(query, &[a, b]).await?;
+    let mut values = values(args)?;
+    let takes = |name: &str| job.parameters().iter().any(|p| p.name == name);
+    if takes("stage_a") {
+        let seen = stages::seen(query).await?;
+        let (a, b) = pair(args, config, &seen)?;
+        require([&a, &b], &seen)?;
+        values.extend([("stage_a".into(), a), ("stage_b".into(), b)]);
     }
     query.register_flow(&steps(config)?)?;
     write(args, query.job(job, &values).await?).await
@@ -35,15 +40,23 @@ fn list() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The stages of the flags or of the configuration, and the values of `--param`, which come first.
-fn values(args: &Args, config: &Config, job: &Job) -> anyhow::Result<BTreeMap<String, String>> {
+/// The stages of the flags, else the first pair of the configuration; where nobody passed that one, those of imported
+/// frames.
+fn pair(args: &Args, config: &Config, seen: &[String]) -> anyhow::Result<(String, String)> {
+    let [start, presented] = FRAME_STAGES.map(str::to_string);
+    let frames = (start, presented);
+    let is_asked = args.pairs.stage_a.is_some() || args.pairs.stage_b.is_some();
+    let configured = args.pairs.options(config)?.pairs.into_iter().next();
+    let passed = |(a, b): &(String, String)| is_seen(seen, a) && is_seen(seen, b);
+    Ok(match configured {
+        Some(pair) if is_asked || passed(&pair) || !passed(&frames) => pair,
+        _ => frames,
+    })
+}
+
+/// The values of `--param`.
+fn values(args: &Args) -> anyhow::Result<BTreeMap<String, String>> {
     let mut values = BTreeMap::new();
-    let options = args.pairs.options(config)?;
-    let takes = |name: &str| job.parameters().iter().any(|p| p.name == name);
-    if let Some((a, b)) = options.pairs.first().filter(|_| takes("stage_a")) {
-        values.insert("stage_a".into(), a.clone());
-        values.insert("stage_b".into(), b.clone());
-    }
     for param in &args.param {
         let Some((name, value)) = param.split_once('=') else {
             return Err(usage(format!("--param {param}: write it as NAME=VALUE")));
@@ -58,25 +71,18 @@ fn values(args: &Args, config: &Config, job: &Job) -> anyhow::Result<BTreeMap<St
 }
 
 /// Refuses stages that no frame of the sessions ever passed: an empty answer would look like a good one.
-async fn require_stages(query: &Query, stages: &[&str]) -> anyhow::Result<()> {
-    const SEEN: &str = "SELECT DISTINCT stage FROM pipeline WHERE stage IS NOT NULL";
-    let Some(statement) = query.statements(SEEN)?.pop() else { return Ok(()) };
-    let mut batches = query.answer(statement).await?.stream().await?;
-    let mut seen = Vec::new();
-    while let Some(batch) = batches.next().await {
-        let batch = batch?;
-        for row in 0..batch.num_rows() {
-            seen.push(arrow::util::display::array_value_to_string(batch.column(0), row)?);
-        }
-    }
+fn require(stages: [&str; 2], seen: &[String]) -> anyhow::Result<()> {
     if seen.is_empty() {
         bail!("there are no stage events in these sessions: send some, see docs/events.md");
     }
-    seen.sort();
-    match stages.iter().find(|stage| !seen.iter().any(|s| s == **stage)) {
+    match stages.iter().find(|stage| !is_seen(seen, stage)) {
         Some(stage) => bail!("no frame ever passed stage '{stage}': there are {}", seen.join(", ")),
         None => Ok(()),
     }
+}
+
+fn is_seen(seen: &[String], stage: &str) -> bool {
+    seen.iter().any(|s| s == stage)
 }
 
 fn steps(config: &Config) -> anyhow::Result<Vec<FlowStep>> {

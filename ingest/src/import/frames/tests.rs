@@ -1,10 +1,12 @@
 use std::io::Write;
 use std::path::PathBuf;
 
+use bl_store::clock::realtime_ns;
+
 use super::*;
 use crate::import::{FollowMangoHud, follow_mangohud};
 use crate::source::Stop;
-use crate::source::kept::{ANCHOR, Kept};
+use crate::source::kept::Kept;
 
 struct Folder(tempfile::TempDir);
 
@@ -120,11 +122,11 @@ fn followed_frames_become_rows_and_the_newest_is_from_now() {
     let stop = Stop::new().unwrap();
     stop.stop();
     let kept = Kept::default();
-    let before = ANCHOR.now();
+    let before = realtime_ns();
     let report = follow_mangohud(&path, None, &kept, &stop).unwrap();
     assert_eq!((report.rows.get("frames"), report.lines, report.bad), (Some(&2), 5, 0));
     let stamps = kept.stamps("frames");
-    assert!((before..=ANCHOR.now()).contains(&stamps[1]));
+    assert!((before - 1_000_000_000..=realtime_ns()).contains(&stamps[1]));
     assert_eq!(stamps[1] - stamps[0], 20_000_000);
     follow_mangohud(&path, Some(7), &kept, &stop).unwrap();
     assert_eq!(kept.stamps("frames")[2..], [7, 20_000_007]);
@@ -241,6 +243,35 @@ fn frames_become_rows() {
     assert_eq!(kept.numbers("frames", "frame"), [Some(0), Some(1)]);
     assert_eq!(kept.floats("frames", "frametime_ms"), [Some(10.0), Some(20.0)]);
     assert_eq!(kept.floats("frames", "latency_ms"), [None; 2]);
+}
+
+#[test]
+fn frames_are_stage_events_too() {
+    let frame = |at_ms: i64, frametime_ms, dropped| Frame {
+        at_ns: at_ms * 1_000_000,
+        frametime_ms,
+        dropped,
+        ..Frame::default()
+    };
+    let log = FrameLog {
+        format: FrameLogFormat::PresentMon,
+        log: "a.csv".into(),
+        frames: vec![
+            frame(0, None, Some(false)),
+            frame(10, Some(10.0), Some(true)),
+            frame(30, Some(20.0), None),
+        ],
+        began_ns: None,
+    };
+    let kept = Kept::default();
+    import_frames(&log, 1_000_000_000, &kept, &mut ImportReport::default()).unwrap();
+    let stages = kept.texts("pipeline", "stage");
+    assert_eq!(stages, ["presented", "frame_start", "frame_start", "presented"]);
+    let stamps = kept.stamps("pipeline");
+    assert_eq!(stamps, [1_000_000_000, 1_000_000_000, 1_010_000_000, 1_030_000_000]);
+    assert_eq!(kept.numbers("pipeline", "frame"), [Some(0), Some(1), Some(2), Some(2)]);
+    assert_eq!(kept.texts("pipeline", "pipeline"), ["a.csv"; 4]);
+    assert_eq!(kept.texts("pipeline", "source"), ["presentmon"; 4]);
 }
 
 #[test]

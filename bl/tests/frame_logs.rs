@@ -1,0 +1,276 @@
+//! A log of MangoHud beside a recording: what its frames cost, and how they get to CapFrameX.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+struct Bl(tempfile::TempDir);
+
+impl Bl {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let config = format!("[pipeline]\nevents = {:?}\n", folder.path().join("bl.sock"));
+        std::fs::write(folder.path().join("config.toml"), config).unwrap();
+        Self(folder)
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_bl"));
+        command
+            .env_clear()
+            .env("BENCHLAB_DATA_ROOT", self.path("data"))
+            .env("BENCHLAB_CONFIG", self.path("config.toml"))
+            .current_dir(self.0.path())
+            .args(arguments)
+            .stdin(Stdio::null());
+        command
+    }
+
+    fn run(&self, arguments: &[&str]) -> Output {
+        self.command(arguments).output().unwrap()
+    }
+
+    /// Standard output of a call that has to succeed.
+    fn ok(&self, arguments: &[&str]) -> String {
+        let out = self.run(arguments);
+        assert!(out.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&out.stderr));
+        String::from_utf8(out.stdout).unwrap()
+    }
+
+    /// Exit code and standard error of a call that has to fail.
+    fn fails(&self, arguments: &[&str]) -> (i32, String) {
+        let out = self.run(arguments);
+        assert!(!out.status.success(), "{arguments:?} succeeded");
+        (out.status.code().unwrap(), String::from_utf8(out.stderr).unwrap())
+    }
+
+    /// The columns of the one line that a query answers.
+    fn row(&self, session: &str, sql: &str) -> Vec<String> {
+        let csv = self.ok(&["query", "--session", session, "--format", "csv", sql]);
+        csv.lines().nth(1).unwrap_or_default().split(',').map(str::to_string).collect()
+    }
+
+    fn numbers(&self, session: &str, sql: &str) -> Vec<f64> {
+        self.row(session, sql).iter().map(|n| n.parse().unwrap()).collect()
+    }
+}
+
+fn wait_for(what: &str, mut there: impl FnMut() -> bool) {
+    let until = Instant::now() + Duration::from_secs(60);
+    while !there() {
+        assert!(Instant::now() < until, "{what}");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+/// A `bl` that runs beside, and does not outlive the test.
+struct Beside(Child);
+
+impl Beside {
+    fn start(command: &mut Command) -> Self {
+        Self(command.stderr(Stdio::null()).spawn().unwrap())
+    }
+
+    /// Ends it as Ctrl-C does.
+    fn end(mut self) {
+        kill_process(Pid::from_child(&self.0), Signal::INT).unwrap();
+        assert!(self.0.wait().unwrap().success());
+    }
+}
+
+impl Drop for Beside {
+    fn drop(&mut self) {
+        // It may have ended.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+const HEADER: &str = "os,cpu,gpu,ram,kernel,driver,cpuscheduler\nLinux,c,g,1,6.1,,x\n\
+                      fps,frametime,cpu_load,gpu_load,elapsed\n";
+
+/// A log of 10 ms frames, of which every tenth took 20 ms, as MangoHud writes it.
+fn log(path: &Path, frames: u32) -> f64 {
+    let mut text = HEADER.to_string();
+    let mut elapsed_ms = 0;
+    for frame in 0..frames {
+        let ms = if frame % 10 == 9 { 20 } else { 10 };
+        elapsed_ms += ms;
+        text += &format!("{},{ms},5,90,{}\n", 1000 / ms, u64::from(elapsed_ms) * 1_000_000);
+    }
+    std::fs::write(path, text).unwrap();
+    f64::from(elapsed_ms) / 1e3
+}
+
+const NAME: &str = "game_2025-11-11_14-30-00.csv";
+
+#[test]
+fn frames_beside_recorded_power_have_joules() {
+    let bl = Bl::new();
+    let ingest =
+        Beside::start(&mut bl.command(&["ingest", "--simulate", "--no-host", "--session", "run"]));
+    wait_for("power", || {
+        let out = bl.run(&["query", "--session", "run", "SELECT count(*) > 25 FROM benchlab"]);
+        String::from_utf8_lossy(&out.stdout).contains("true")
+    });
+    bl.ok(&["mark", "logging"]);
+    bl.ok(&["mark", "menu"]);
+    std::thread::sleep(Duration::from_millis(2_500));
+    let seconds = log(&bl.path(NAME), 100);
+    let (_, busy) = bl.fails(&["import", "mangohud", "--session", "run", NAME]);
+    assert!(busy.contains("is being recorded by process"), "{busy}");
+    ingest.end();
+    let before: serde_json::Value =
+        serde_json::from_str(&bl.ok(&["sessions", "run", "--json"])).unwrap();
+
+    let (code, which) =
+        bl.fails(&["import", "mangohud", "--session", "run", "--align-to", "mark", NAME]);
+    assert!(code == 2 && which.contains("of logging, menu"), "{which}");
+    let mark = ["--session", "latest", "--align-to", "mark:logging", NAME];
+    let out = bl.run(&[&["import", "mangohud"], &mark[..]].concat());
+    let said = String::from_utf8(out.stderr).unwrap();
+    assert!(out.status.success() && said.contains("frames: 100 rows"), "{said}");
+    assert!(!said.contains("note:"), "{said}");
+    let after: serde_json::Value =
+        serde_json::from_str(&bl.ok(&["sessions", "run", "--json"])).unwrap();
+    for same in ["started_ns", "ended_ns", "anchor_estimated", "state"] {
+        assert_eq!(before[same], after[same], "{same}");
+    }
+
+    let aligned = String::from_utf8(bl.run(&["align"]).stderr).unwrap();
+    assert!(
+        aligned.contains("frame_start -> presented: 100 frames, 0 of them dropped"),
+        "{aligned}"
+    );
+    let first = "SELECT (SELECT CAST(min(ts) AS BIGINT) FROM frames) - \
+                 (SELECT CAST(ts AS BIGINT) FROM marks WHERE name = 'logging')";
+    assert_eq!(bl.numbers("run", first), [0.0]);
+    // The frames follow each other without gaps, so theirs is the energy of that time.
+    let cost = bl.numbers(
+        "run",
+        "SELECT count(*), sum(latency_ms), sum(energy_j), count(energy_j) FROM latency \
+         WHERE stage_b = 'presented'",
+    );
+    assert!(
+        (cost[0], cost[3]) == (100.0, 100.0) && (cost[1] - seconds * 1e3).abs() < 1e-3,
+        "{cost:?}"
+    );
+    let mean_w = bl.numbers(
+        "run",
+        "SELECT avg(sys_w) FROM benchlab, (SELECT min(ts) AS a, max(ts) AS z FROM frames) \
+         WHERE ts BETWEEN a AND z",
+    )[0];
+    let true_j = mean_w * seconds;
+    assert!((cost[2] - true_j).abs() < 0.1 * true_j, "{} J, about {true_j}", cost[2]);
+
+    // Stages of its own and frames: each can be asked for.
+    let stats = bl.ok(&[
+        "query",
+        "--session",
+        "run",
+        "--job",
+        "stats",
+        "--format",
+        "json",
+        "--stage-a",
+        "frame_start",
+        "--stage-b",
+        "presented",
+    ]);
+    let stats: serde_json::Value = serde_json::from_str(&stats).unwrap();
+    assert_eq!((&stats[0]["frames"], &stats[0]["max_ms"]), (&100.into(), &20.0.into()));
+    let log = ["--session", "run", "--metric", "interval", "--log", NAME, "-o", "cx.json"];
+    bl.ok(&[&["export", "cx"], &log[..]].concat());
+    let cx: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(bl.path("cx.json")).unwrap()).unwrap();
+    let run = &cx["Runs"][0];
+    assert_eq!(run["CaptureData"]["MsBetweenPresents"].as_array().unwrap().len(), 100);
+    assert!(run["PmdSystemPower"].as_array().is_some_and(|watts| watts.len() > 20), "{run:.300}");
+}
+
+#[test]
+fn a_log_alone_is_a_session_that_jobs_and_exports_take_as_it_is() {
+    let bl = Bl::new();
+    let seconds = log(&bl.path(NAME), 300);
+    let written = std::fs::metadata(bl.path(NAME)).unwrap().modified().unwrap();
+    bl.ok(&["import", "mangohud", "--session", "alone", NAME]);
+    let last = bl.numbers("alone", "SELECT CAST(max(ts) AS BIGINT) / 1e9 FROM frames")[0];
+    let written = written.duration_since(std::time::UNIX_EPOCH).unwrap().as_secs_f64();
+    assert!((last - written).abs() < 1e-3, "the last frame is as old as the file");
+    let aligned = String::from_utf8(bl.run(&["align"]).stderr).unwrap();
+    assert!(aligned.contains("300 frames, 0 of them dropped"), "{aligned}");
+    let stats: serde_json::Value =
+        serde_json::from_str(&bl.ok(&["query", "--job", "stats", "--format", "json"])).unwrap();
+    let number = |name: &str| stats[0][name].as_f64().unwrap();
+    assert_eq!(stats[0]["pipeline"], NAME);
+    assert_eq!((number("frames"), number("p50_ms"), number("max_ms")), (300.0, 10.0, 20.0));
+    assert!((number("mean_ms") - seconds * 1e3 / 300.0).abs() < 1e-6, "{stats}");
+    assert!(stats[0].get("mean_j").is_none_or(serde_json::Value::is_null), "no power, no joules");
+
+    let (code, why) = bl.fails(&["export", "cx", "-o", "cx.csv"]);
+    assert!(code == 2 && why.contains("--metric interval"), "{why}");
+    bl.ok(&["export", "cx", "--metric", "interval", "-o", "cx.csv"]);
+    let csv = std::fs::read_to_string(bl.path("cx.csv")).unwrap();
+    let rows: Vec<Vec<&str>> = csv.lines().skip(1).map(|line| line.split(',').collect()).collect();
+    assert_eq!((rows.len(), rows[0][0], rows[9][2]), (300, "game", "20"), "{csv:.200}");
+
+    let (code, why) = bl.fails(&["import", "mangohud", "--align-to", "noon", NAME]);
+    assert!(code == 2 && why.contains("mark:NAME"), "{why}");
+    let (_, why) =
+        bl.fails(&["import", "mangohud", "--session", "alone", "--align-to", "mark", NAME]);
+    assert!(why.contains("has no mark"), "{why}");
+}
+
+#[test]
+fn a_growing_log_is_followed_until_ctrl_c() {
+    let bl = Bl::new();
+    let mut file = std::fs::File::create(bl.path(NAME)).unwrap();
+    file.write_all(HEADER.as_bytes()).unwrap();
+    let (_, why) = bl.fails(&["import", "mangohud", "--follow", "--session", "f", "absent.csv"]);
+    assert!(why.contains("absent.csv"), "{why}");
+    let follow = Beside::start(&mut bl.command(&[
+        "import",
+        "mangohud",
+        "--follow",
+        "--session",
+        "live",
+        NAME,
+    ]));
+    let count = || {
+        let out = bl.run(&["query", "--session", "live", "SELECT count(*) FROM frames"]);
+        let text = String::from_utf8_lossy(&out.stdout).into_owned();
+        text.lines().nth(1).and_then(|n| n.parse::<u32>().ok()).unwrap_or(0)
+    };
+    for frame in 1..=40u32 {
+        // A line may be torn where the game's buffer ends.
+        let line = format!("100,10,5,90,{}\n", frame * 10_000_000);
+        let (a, b) = line.split_at(7);
+        file.write_all(a.as_bytes()).unwrap();
+        file.write_all(b.as_bytes()).unwrap();
+        if frame == 20 {
+            wait_for("the first half, while it grows", || count() == 20);
+        }
+    }
+    wait_for("all frames", || count() == 40);
+    follow.end();
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+    let found = bl.numbers(
+        "live",
+        "SELECT count(*), (CAST(max(ts) AS BIGINT) - CAST(min(ts) AS BIGINT)) / 1e6, \
+         CAST(max(ts) AS BIGINT) / 1e9 FROM frames",
+    );
+    assert_eq!(found[..2], [40.0, 390.0]);
+    assert!((now.as_secs_f64() - found[2]).abs() < 60.0, "the frames are from now: {found:?}");
+    let frames = "SELECT count(*), avg(latency_ms) FROM latency WHERE NOT dropped";
+    assert_eq!(bl.numbers("live", frames), [40.0, 10.0]);
+    assert!(bl.ok(&["sessions"]).contains("ended"));
+}
