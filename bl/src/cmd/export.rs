@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use clap::Subcommand;
 
+use super::align::PairArgs;
 use super::query;
 use crate::config::{Config, Sources};
 
@@ -20,11 +21,11 @@ pub struct Args {
 enum Command {
     /// Frames for CapFrameX, which picks them up from a folder that it watches.
     Cx(cx::Args),
-    /// The answer to a question in SQL as CSV.
+    /// The answer to a question in SQL, or of a job, as CSV.
     Csv(Question),
-    /// The answer to a question in SQL as JSON: one array of objects.
+    /// The answer to a question in SQL, or of a job, as JSON: one array of objects.
     Json(Question),
-    /// The answer to a question in SQL as Parquet.
+    /// The answer to a question in SQL, or of a job, as Parquet.
     Parquet(Question),
 }
 
@@ -32,7 +33,7 @@ enum Command {
 #[derive(Debug, clap::Args)]
 struct Question {
     /// The question, such as "SELECT * FROM benchlab".
-    #[arg(conflicts_with = "file", required_unless_present = "file")]
+    #[arg(conflicts_with = "file", required_unless_present_any = ["file", "job"])]
     sql: Option<String>,
     /// Read the SQL from a file ('-' for standard input).
     #[arg(short, long, value_name = "FILE.sql")]
@@ -40,6 +41,14 @@ struct Question {
     /// Only this session, or 'latest'; may be repeated (default: all).
     #[arg(long, value_name = "NAME")]
     session: Vec<String>,
+    /// Ask a job of bl by its name (`bl query --job` lists them).
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["sql", "file"])]
+    job: Option<String>,
+    /// A parameter of the job; may be repeated.
+    #[arg(long, value_name = "NAME=VALUE", requires = "job", conflicts_with_all = ["sql", "file"])]
+    param: Vec<String>,
+    #[command(flatten)]
+    pairs: PairArgs,
     /// The file to write, which appears only when it is complete (default: standard output).
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
@@ -54,7 +63,7 @@ pub fn run(args: Args, sources: &Sources<'_>) -> anyhow::Result<()> {
         Command::Json(question) => (question, query::Format::Json),
         Command::Parquet(question) => (question, query::Format::Parquet),
     };
-    let Question { sql, file, session, output } = question;
+    let Question { sql, file, session, job, param, pairs, output } = question;
     let args = query::Args {
         sql,
         file,
@@ -62,9 +71,9 @@ pub fn run(args: Args, sources: &Sources<'_>) -> anyhow::Result<()> {
         output,
         format: Some(format),
         table: Vec::new(),
-        pairs: Default::default(),
-        job: None,
-        param: Vec::new(),
+        pairs,
+        job,
+        param,
     };
     query::answer(&args, &config)
 }
