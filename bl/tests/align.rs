@@ -107,3 +107,44 @@ fn frames_are_aligned_once_and_asked_by_name() {
     assert_ne!(code, 0, "{err}");
     assert!(err.contains("did you mean 'gap_ms'?"), "{err}");
 }
+
+#[test]
+fn a_job_is_exported_as_it_is_asked() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = dir.path();
+    std::fs::write(folder.join("config.toml"), "").unwrap();
+    record(folder, "run", 100);
+    let stages = ["--stage-a", "ingress", "--stage-b", "encoded"];
+    let ask = |call: &[&str]| bl(folder, &[call, &stages[..]].concat());
+
+    let (code, asked, err) = ask(&["query", "--format", "csv", "--job", "stats"]);
+    assert_eq!(code, 0, "{err}");
+    assert!(asked.lines().count() > 1, "{asked}");
+    let (code, csv, err) = ask(&["export", "csv", "--job", "stats"]);
+    assert_eq!((code, csv.as_str()), (0, asked.as_str()), "{err}");
+
+    let (code, out, err) = ask(&["export", "json", "--job", "stats", "-o", "stats.json"]);
+    assert_eq!((code, out.as_str()), (0, ""), "{err}");
+    let json = std::fs::read_to_string(folder.join("stats.json")).unwrap();
+    let rows: Vec<serde_json::Value> = serde_json::from_str(&json).unwrap();
+    assert_eq!(rows.len(), asked.lines().count() - 1, "{json}");
+    let (code, _, err) = ask(&["export", "parquet", "--job", "stats", "-o", "stats.parquet"]);
+    assert_eq!(code, 0, "{err}");
+    let (code, read, err) =
+        bl(folder, &["query", "--table", "s=stats.parquet", "--format", "csv", "SELECT * FROM s"]);
+    assert_eq!((code, read.as_str()), (0, asked.as_str()), "{err}");
+
+    // A parameter reaches the job, and one that it has not is refused.
+    let (code, other, err) = ask(&["export", "csv", "--job", "stats", "--param", "pipeline=none"]);
+    assert_eq!(code, 0, "{err}");
+    assert_ne!(other, asked);
+    let (code, _, err) = ask(&["export", "csv", "--job", "stats", "--param", "nonsense=1"]);
+    assert_ne!(code, 0);
+    assert!(err.contains("nonsense"), "{err}");
+    let (code, _, err) = bl(folder, &["export", "csv", "--job", "stats", "SELECT 1"]);
+    assert_eq!(code, 2, "{err}");
+    for call in [&["export", "csv"][..], &["query"]] {
+        let (code, _, err) = bl(folder, &[call, &["--param", "a=1", "SELECT 1"]].concat());
+        assert_eq!(code, 2, "{err}");
+    }
+}

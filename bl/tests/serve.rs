@@ -64,14 +64,15 @@ impl Running {
     fn start(mut command: Command) -> Self {
         let mut child = command.spawn().unwrap();
         let stderr = BufReader::new(child.stderr.take().unwrap());
-        let (sender, lines) = std::sync::mpsc::channel();
-        std::thread::spawn(move || {
+        let (sender, lines) = std::sync::mpsc::sync_channel(1_000);
+        let read = move || {
             for line in stderr.lines().map_while(Result::ok) {
                 if sender.send(line).is_err() {
                     break;
                 }
             }
-        });
+        };
+        std::thread::Builder::new().name("stderr".into()).spawn(read).unwrap();
         Self { child, said: Vec::new(), lines }
     }
 

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 use clap::Subcommand;
 
+use super::align::PairArgs;
 use super::query;
 use crate::config::{Config, Sources};
 
@@ -23,11 +24,11 @@ enum Command {
     Cx(cx::Args),
     /// One snapshot of the metrics for Prometheus, such as node_exporter's textfile collector reads.
     Prom(prom::Args),
-    /// The answer to a question in SQL as CSV.
+    /// The answer to a question in SQL, or of a job, as CSV.
     Csv(Question),
-    /// The answer to a question in SQL as JSON: one array of objects.
+    /// The answer to a question in SQL, or of a job, as JSON: one array of objects.
     Json(Question),
-    /// The answer to a question in SQL as Parquet.
+    /// The answer to a question in SQL, or of a job, as Parquet.
     Parquet(Question),
 }
 
@@ -35,7 +36,7 @@ enum Command {
 #[derive(Debug, clap::Args)]
 struct Question {
     /// The question, such as "SELECT * FROM benchlab".
-    #[arg(conflicts_with = "file", required_unless_present = "file")]
+    #[arg(conflicts_with = "file", required_unless_present_any = ["file", "job"])]
     sql: Option<String>,
     /// Read the SQL from a file ('-' for standard input).
     #[arg(short, long, value_name = "FILE.sql")]
@@ -43,6 +44,14 @@ struct Question {
     /// Only this session, or 'latest'; may be repeated (default: all).
     #[arg(long, value_name = "NAME")]
     session: Vec<String>,
+    /// Ask a job of bl by its name (`bl query --job` lists them).
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["sql", "file"])]
+    job: Option<String>,
+    /// A parameter of the job; may be repeated.
+    #[arg(long, value_name = "NAME=VALUE", requires = "job", conflicts_with_all = ["sql", "file"])]
+    param: Vec<String>,
+    #[command(flatten)]
+    pairs: PairArgs,
     /// The file to write, which appears only when it is complete (default: standard output).
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
@@ -58,7 +67,7 @@ pub fn run(args: Args, sources: &Sources<'_>) -> anyhow::Result<()> {
         Command::Json(question) => (question, query::Format::Json),
         Command::Parquet(question) => (question, query::Format::Parquet),
     };
-    let Question { sql, file, session, output } = question;
+    let Question { sql, file, session, job, param, pairs, output } = question;
     let args = query::Args {
         sql,
         file,
@@ -66,9 +75,9 @@ pub fn run(args: Args, sources: &Sources<'_>) -> anyhow::Result<()> {
         output,
         format: Some(format),
         table: Vec::new(),
-        pairs: Default::default(),
-        job: None,
-        param: Vec::new(),
+        pairs,
+        job,
+        param,
     };
     query::answer(&args, &config)
 }

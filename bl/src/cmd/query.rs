@@ -34,7 +34,7 @@ pub struct Args {
     #[arg(long, value_name = "NAME", num_args = 0..=1, default_missing_value = "", conflicts_with_all = ["sql", "file"])]
     pub(super) job: Option<String>,
     /// A parameter of the job; may be repeated.
-    #[arg(long, value_name = "NAME=VALUE", requires = "job")]
+    #[arg(long, value_name = "NAME=VALUE", requires = "job", conflicts_with_all = ["sql", "file"])]
     pub(super) param: Vec<String>,
     #[command(flatten)]
     pub(super) pairs: PairArgs,
