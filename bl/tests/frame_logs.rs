@@ -101,7 +101,7 @@ const HEADER: &str = "os,cpu,gpu,ram,kernel,driver,cpuscheduler\nLinux,c,g,1,6.1
 /// A log of 10 ms frames, of which every tenth took 20 ms, as MangoHud writes it.
 fn log(path: &Path, frames: u32) -> f64 {
     let mut text = HEADER.to_string();
-    let mut elapsed_ms = 0;
+    let mut elapsed_ms = 0u32;
     for frame in 0..frames {
         let ms = if frame % 10 == 9 { 20 } else { 10 };
         elapsed_ms += ms;

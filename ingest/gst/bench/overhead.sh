@@ -1,7 +1,7 @@
 #!/bin/sh
 # What the tracer costs at full speed: runs a pipeline with and without it in turns, and prints the median
 # of the ratios of neighbouring runs, of the time by the clock and of the CPU time (user + system); and the ratio of
-# the best runs, which a busy machine disturbs least.
+# the best runs, which a busy machine disturbs least. The intervals hold the median with 95 % confidence.
 #
 #   bench/overhead.sh [PAIRS]          default 15; needs gst-launch-1.0, x264enc and python3
 #   PLUGIN=/path/to/libgstbl.so        default: the release build of this crate, built if need be
@@ -18,7 +18,7 @@ trap 'rm -rf "$work"' EXIT
 mkdir "$work/plugin"
 cp "$PLUGIN" "$work/plugin/libgstbl.so"
 python3 - "$work" "$LINE" "${1:-15}" <<'PY'
-import json, os, resource, socket, statistics, subprocess, sys, threading, time
+import json, os, random, resource, socket, statistics, subprocess, sys, threading, time
 
 work, line, pairs = sys.argv[1], sys.argv[2], int(sys.argv[3])
 path = os.path.join(work, "events.sock")
@@ -63,6 +63,13 @@ clock, cpu = ([with_[i] / without[i] for with_, without in runs] for i in (0, 1)
 extra_cpu_s = [with_[1] - without[1] for with_, without in runs]
 best = [min(with_[i] for with_, _ in runs) / min(without[i] for _, without in runs) for i in (0, 1)]
 quartiles = lambda r: [round(q, 4) for q in statistics.quantiles(r, n=4)]
+
+def interval(ratios):
+    # 95 % of the median, by bootstrap.
+    draw = random.Random(1)
+    medians = sorted(statistics.median(draw.choices(ratios, k=len(ratios))) for _ in range(4000))
+    return [round((medians[i] - 1) * 100, 2) for i in (100, 3899)]
+
 told = [json.load(open(os.path.join(reports, name))) for name in os.listdir(reports)]
 events = told[0]["events"]
 print(json.dumps({
@@ -76,6 +83,8 @@ print(json.dumps({
     "clock_ratio_of_best": round(best[0], 4),
     "cpu_ratio_of_best": round(best[1], 4),
     "overhead_pct": round((statistics.median(clock) - 1) * 100, 2),
+    "overhead_pct_95": interval(clock),
     "overhead_cpu_pct": round((statistics.median(cpu) - 1) * 100, 2),
+    "overhead_cpu_pct_95": interval(cpu),
 }))
 PY

@@ -56,8 +56,8 @@ impl AlignTo {
 
 /// Names and instants of a session's marks, without the ends of steps, in order of time.
 async fn marks(store: &Store, id: &SessionId) -> anyhow::Result<Vec<(String, i64)>> {
-    const MARKS: &str = "SELECT name, CAST(CAST(ts AS BIGINT) AS VARCHAR) FROM marks \
-                         WHERE kind IS DISTINCT FROM 'end' AND name IS NOT NULL ORDER BY ts";
+    const MARKS: &str = "SELECT name, CAST(CAST(ts AS BIGINT) AS VARCHAR) AS ns FROM marks \
+                         WHERE (kind IS NULL OR kind <> 'end') AND name IS NOT NULL ORDER BY ts";
     let query = Query::new(&Settings::default())?;
     query.register_store(store.clone(), SessionFilter::Named(vec![id.clone()]))?;
     let Some(statement) = query.statements(MARKS)?.pop() else { return Ok(Vec::new()) };
