@@ -10,7 +10,7 @@ endif
 CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/bl
 export BL_TEST_VENV ?= $(CACHE)/venv
 
-.PHONY: demo test lint unit peers gst gst-plugin web bench dictionary dist
+.PHONY: demo test lint unit peers gst gst-plugin web e2e bench dictionary dist
 
 demo:
 	scripts/demo.sh
@@ -42,10 +42,14 @@ gst-plugin:
 	scripts/setup.sh build gst
 	scripts/gst-plugin.sh
 
-# The page: its own tests, whether web/dist is what its sources make, and all of it in Chromium against the real `bl serve`.
+# The page: its own tests, and whether web/dist is what its sources make; e2e: also in Chromium against the real `bl serve`.
 web:
 	scripts/setup.sh build web
 	scripts/test-web.sh
+
+e2e:
+	scripts/setup.sh build web
+	scripts/test-web.sh e2e
 
 bench:
 	scripts/bench.sh
