@@ -47,7 +47,7 @@ impl Supervisor {
         Ok(())
     }
 
-    /// Writes a row of `health` for each source that hangs in one call, see [`Watchdog`].
+    /// Writes a row of `health` for each source that hangs in one call for longer than two seconds.
     ///
     /// # Errors
     /// When the system has no thread left.
