@@ -6,13 +6,15 @@
 //! first unmatched `stage_b` event that it can have. What stays unmatched is *dropped* (`stage_a`)
 //! or an *orphan* (`stage_b`).
 //!
-//! **Without a key** [`KeylessPairer`] seeks the likeliest pairing in order.
+//! **Without a key** [`KeylessPairer`] seeks the likeliest pairing in order. [`PipelinePairer`]
+//! takes the one or the other, by the keys that a pipeline's events tell.
 //!
 //! One core serves streams and batches: [`Pairer`] takes events as they come, one by one or as
 //! columns, and gives rows out either [as they complete](Order::Completed) or
 //! [in order of `stage_a`](Order::StageA). Memory is bounded by what is open within the window.
 
 mod keyless;
+mod pipeline;
 mod queue;
 mod reorder;
 mod rows;
@@ -25,6 +27,7 @@ mod tests;
 use arrow_buffer::NullBuffer;
 
 pub use keyless::KeylessPairer;
+pub use pipeline::{FirstKeys, FrameKeys, MAX_KEYS, PipelinePairer};
 use queue::Queue;
 use reorder::Reorder;
 pub use rows::{Pair, PairArrays, Pairs};
@@ -126,6 +129,20 @@ pub struct PairCounts {
     pub unkeyed: u64,
     /// `stage_a` events that came later than `lateness_ns`, left out ([`Order::StageA`] only).
     pub late: u64,
+}
+
+impl std::ops::Add for PairCounts {
+    type Output = Self;
+
+    fn add(self, more: Self) -> Self {
+        Self {
+            paired: self.paired + more.paired,
+            dropped: self.dropped + more.dropped,
+            orphans: self.orphans + more.orphans,
+            unkeyed: self.unkeyed + more.unkeyed,
+            late: self.late + more.late,
+        }
+    }
 }
 
 /// Events as columns of equal length.

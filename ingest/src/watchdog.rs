@@ -121,7 +121,11 @@ mod tests {
         std::fs::hard_link(&name, &pipe).unwrap();
         std::fs::write(&file, &text).unwrap();
         std::fs::rename(&file, &name).unwrap();
-        std::fs::write(&pipe, &text).unwrap();
+        match std::fs::write(&pipe, &text) {
+            // To open it lets go who hangs, and may be all that was needed.
+            Err(e) if e.kind() == std::io::ErrorKind::BrokenPipe => {}
+            written => written.unwrap(),
+        }
         let again = ["up", "stalled", "up"];
         wait_for("it is up again", || {
             told(&kept, "host.hwmon").starts_with(&again.map(Into::into))

@@ -64,18 +64,28 @@ impl Keys {
         exprs: &[Arc<dyn PhysicalExpr>],
         batch: &RecordBatch,
     ) -> Result<Vec<u32>> {
-        let columns = exprs
-            .iter()
-            .map(|expr| expr.evaluate(batch)?.into_array(batch.num_rows()))
-            .collect::<Result<Vec<ArrayRef>>>()?;
+        let columns = evaluated(exprs, batch)?;
         let nulls = columns.iter().fold(None, |nulls, column| {
             NullBuffer::union(nulls.as_ref(), column.logical_nulls().as_ref())
         });
-        let rows = self.converter.convert_columns(&columns)?;
+        self.numbers(&columns, nulls.as_ref())
+    }
+
+    /// The same for groups, where a null is a value like any other.
+    pub(crate) fn group(
+        &mut self,
+        exprs: &[Arc<dyn PhysicalExpr>],
+        batch: &RecordBatch,
+    ) -> Result<Vec<u32>> {
+        self.numbers(&evaluated(exprs, batch)?, None)
+    }
+
+    fn numbers(&mut self, columns: &[ArrayRef], nulls: Option<&NullBuffer>) -> Result<Vec<u32>> {
+        let rows = self.converter.convert_columns(columns)?;
         let mut last = None;
         let mut numbers = Vec::with_capacity(rows.num_rows());
         for (i, row) in rows.iter().enumerate() {
-            if nulls.as_ref().is_some_and(|nulls| nulls.is_null(i)) {
+            if nulls.is_some_and(|nulls| nulls.is_null(i)) {
                 numbers.push(NO_KEY);
                 continue;
             }
@@ -91,6 +101,10 @@ impl Keys {
         }
         Ok(numbers)
     }
+}
+
+fn evaluated(exprs: &[Arc<dyn PhysicalExpr>], batch: &RecordBatch) -> Result<Vec<ArrayRef>> {
+    exprs.iter().map(|expr| expr.evaluate(batch)?.into_array(batch.num_rows())).collect()
 }
 
 /// The rows that have a stamp and a key, where some have not.

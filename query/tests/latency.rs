@@ -140,6 +140,27 @@ fn aligned_rows_are_those_computed_and_are_written_once() {
 }
 
 #[test]
+fn a_pair_that_is_asked_for_need_not_be_configured() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::new(dir.path());
+    recording::record(&store, "known");
+    let wanted = ask(&store, &options(&[("ingress", "encoded")]), ALL);
+    for asked in [
+        "latency WHERE stage_a = 'ingress' AND 'encoded' = stage_b",
+        "latency('ingress', 'encoded')",
+    ] {
+        let sql = ALL.replace("FROM latency", &format!("FROM {asked}"));
+        assert_eq!(ask(&store, &options(&[]), &sql), wanted, "{asked}");
+    }
+    let other = ask(
+        &store,
+        &options(&[]),
+        "SELECT ts FROM latency('ingress', 'nowhere') WHERE NOT dropped",
+    );
+    assert_eq!(other.num_rows(), 0);
+}
+
+#[test]
 fn raw_rows_that_are_gone_take_nothing_of_what_is_aligned() {
     let dir = tempfile::tempdir().unwrap();
     let store = Store::new(dir.path());

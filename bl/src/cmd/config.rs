@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::Subcommand;
 use serde_json::{Map, Value, json};
 
+use super::usage;
 use crate::config::{Config, DEFAULT_TOML, Effect, KEYS, Key, SECTIONS, Sources};
 
 /// Arguments of `bl config`.
@@ -104,6 +105,7 @@ fn of_section(section: &str) -> impl Iterator<Item = &'static Key> {
 }
 
 fn check(out: &mut impl Write, config: &Config) -> anyhow::Result<()> {
+    config.flow().map_err(|wrong| usage(format!("flows.file: {wrong:#}")))?;
     writeln!(out, "{}: the configuration is good", read_from(config))?;
     let mut without_effect = config.without_effect().peekable();
     if without_effect.peek().is_some() {

@@ -95,7 +95,7 @@ fn runtime() -> anyhow::Result<Runtime> {
 }
 
 async fn bind(config: &Config, allows_query: bool) -> anyhow::Result<Server> {
-    let feed = Feed::start(feed_options(config))?;
+    let feed = Feed::start(feed_options(config)?)?;
     let options = ServeOptions {
         web: config.web.enabled.then_some(config.web.bind.0),
         prometheus: config.prometheus.enabled.then_some(config.prometheus.bind.0),
@@ -109,17 +109,17 @@ async fn bind(config: &Config, allows_query: bool) -> anyhow::Result<Server> {
 }
 
 /// What is followed.
-pub fn feed_options(config: &Config) -> FeedOptions {
-    FeedOptions {
+pub fn feed_options(config: &Config) -> anyhow::Result<FeedOptions> {
+    Ok(FeedOptions {
         store: Store::new(&config.general.data_root),
         pairs: config.pipeline.pairs.clone(),
         window_ns: i64::from(config.pipeline.window_ms) * 1_000_000,
-        steps: (config.flows.steps.iter())
-            .map(|step| Step { name: step.id.clone(), target_ms: step.latency_target_ms })
+        steps: (config.flow()?.into_iter())
+            .map(|step| Step { name: step.id, target_ms: step.latency_target_ms })
             .collect(),
         node: config.general.node_name.clone(),
         version: env!("CARGO_PKG_VERSION").into(),
-    }
+    })
 }
 
 /// What the metrics hold.

@@ -234,7 +234,7 @@ sections! {
 
     /// Named steps of a session, each with the latency that it should keep.
     flows: Flows {
-        /// A flow as a TOML file of its own: its steps as `[[steps]]`. It comes before the steps here.
+        /// A flow as a file of its own, before the steps here: YAML (`steps:`) if its name ends in .yaml or .yml, else TOML (`[[steps]]`).
         file: Option<PathBuf> = Optional(FilePath), Unset("\"/etc/benchlab/flow.toml\""), Reload;
         /// Or its steps here.
         steps: Vec<Step> = Steps, Unset("[{ id = \"capture\", latency_target_ms = 120.0 }]"), Reload;

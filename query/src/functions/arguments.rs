@@ -59,6 +59,11 @@ impl Arguments {
         Some(self.given.remove(at).1)
     }
 
+    /// Whether an argument was given.
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.given.iter().any(|(given, _)| given == name)
+    }
+
     fn required<T>(&self, name: &str, value: Option<T>) -> Result<T> {
         match value {
             Some(value) => Ok(value),

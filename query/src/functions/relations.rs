@@ -12,7 +12,7 @@ use datafusion::sql::sqlparser::ast::{
 use datafusion::sql::sqlparser::dialect::GenericDialect;
 use datafusion::sql::sqlparser::parser::{Parser, ParserError};
 
-use super::tables;
+use super::tables::{self, Function};
 
 /// Rewrites the calls of our table functions.
 pub(crate) struct NameRelations;
@@ -25,6 +25,12 @@ impl VisitorMut for NameRelations {
             return ControlFlow::Continue(());
         };
         let Some(function) = tables::named(name) else { return ControlFlow::Continue(()) };
+        if let (Function::Latency, Some(subquery)) = (function, of_store(&args.args)) {
+            let TableFactor::Table { alias, .. } = factor else { return ControlFlow::Continue(()) };
+            let alias = alias.take();
+            *factor = TableFactor::Derived { lateral: false, subquery, alias, sample: None };
+            return ControlFlow::Continue(());
+        }
         for (relation, default) in function.relations() {
             let given = args.args.iter_mut().find_map(|arg| match arg {
                 FunctionArg::Named { name, arg: FunctionArgExpr::Expr(value), .. }
@@ -55,6 +61,27 @@ impl VisitorMut for NameRelations {
         }
         ControlFlow::Continue(())
     }
+}
+
+/// The rows of table `latency`, where `latency` is called with nothing but two stages: the store knows which board's
+/// power counts, and how its sessions are told apart.
+fn of_store(args: &[FunctionArg]) -> Option<Box<Query>> {
+    let [a, b] = args else { return None };
+    let stage = |arg: &FunctionArg, name: &str| match arg {
+        FunctionArg::Unnamed(FunctionArgExpr::Expr(Expr::Value(value))) => quoted(&value.value),
+        FunctionArg::Named {
+            name: given, arg: FunctionArgExpr::Expr(Expr::Value(value)), ..
+        } if given.value.eq_ignore_ascii_case(name) => quoted(&value.value),
+        _ => None,
+    };
+    let (stage_a, stage_b) = (stage(a, "stage_a")?, stage(b, "stage_b")?);
+    let sql = format!("SELECT * FROM latency WHERE stage_a = {stage_a} AND stage_b = {stage_b}");
+    Parser::new(&GenericDialect {}).try_with_sql(&sql).ok()?.parse_query().ok()
+}
+
+/// A text as it is written in SQL.
+fn quoted(value: &Value) -> Option<String> {
+    matches!(value, Value::SingleQuotedString(_)).then(|| value.to_string())
 }
 
 /// The name of a table, given as such or as a text.

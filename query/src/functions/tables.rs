@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bl_align::as_of::Side;
-use bl_align::pair::DEFAULT_WINDOW_NS;
+use bl_align::pair::{DEFAULT_WINDOW_NS, MAX_KEYS};
 use datafusion::arrow::datatypes::DataType;
 use datafusion::common::{Column, Result, plan_err};
 use datafusion::logical_expr::expr_fn::cast;
@@ -18,7 +18,7 @@ use datafusion::sql::sqlparser::ast::{ObjectName, TableFactor, TableFunctionArgs
 use super::arguments::{Arguments, existing};
 use crate::asof::AsOfJoin;
 use crate::energy::{Energy, EnergyWhat};
-use crate::pair::{PairStages, PairWhat};
+use crate::pair::{KeyRule, PairStages, PairWhat};
 
 /// How old a power sample may be where nothing else is said.
 const DEFAULT_TOLERANCE_NS: i64 = 200_000_000;
@@ -72,7 +72,7 @@ impl Function {
         match self {
             Function::Pair => &[("relation", Some("pipeline"))],
             Function::Energy => &[("relation", None), ("power", Some("benchlab"))],
-            Function::Latency => &[("relation", Some("pipeline")), ("power", Some("benchlab"))],
+            Function::Latency => &[("relation", None), ("power", Some("benchlab"))],
         }
     }
 }
@@ -115,26 +115,26 @@ fn plan_pair(
 }
 
 fn pair(args: &mut Arguments, context: &mut dyn RelationPlannerContext) -> Result<PairStages> {
-    let what = PairWhat {
-        stage_a: args.required_text("stage_a", context)?,
-        stage_b: args.required_text("stage_b", context)?,
-        window_ns: args.milliseconds("window_ms", DEFAULT_WINDOW_NS, context)?,
-        with_drops: args.boolean("drops", true, context)?,
-    };
+    let stage_a = args.required_text("stage_a", context)?;
+    let stage_b = args.required_text("stage_b", context)?;
+    let window_ns = args.milliseconds("window_ms", DEFAULT_WINDOW_NS, context)?;
+    let with_drops = args.boolean("drops", true, context)?;
     let input = args.relation("relation", context)?;
     let schema = Arc::clone(input.schema());
     let ts = args.column("ts", &["ts", "ts_ns"], &schema, context)?;
     let stage = args.column("stage", &["stage"], &schema, context)?;
-    let keys = args.columns("key", &schema, context)?;
-    let keys = keys.unwrap_or_else(|| existing(&["frame", "key_ns", "pts_ns"], &schema));
-    if keys.is_empty() {
-        return plan_err!(
-            "pair: the relation has none of the columns frame, key_ns and pts_ns; name what identifies \
-             a frame with key =>"
-        );
+    let given = args.columns("key", &schema, context)?;
+    let key = match &given {
+        Some(keys) if keys.len() == 1 => KeyRule::Given,
+        _ => KeyRule::Best,
+    };
+    let keys = given.unwrap_or_else(|| existing(&["frame", "key_ns", "pts_ns"], &schema));
+    if keys.len() > MAX_KEYS {
+        return plan_err!("pair: a frame has at most {MAX_KEYS} keys, not {}", keys.len());
     }
     let groups = args.columns("group", &schema, context)?;
-    let groups = groups.unwrap_or_else(|| existing(&["pipeline"], &schema));
+    let groups = groups.unwrap_or_else(|| existing(&["session", "pipeline"], &schema));
+    let what = PairWhat { stage_a, stage_b, window_ns, key, with_drops };
     PairStages::try_new(Arc::new(input), what, ts, stage, keys, groups)
 }
 
@@ -185,6 +185,12 @@ fn plan_latency(
     context: &mut dyn RelationPlannerContext,
 ) -> Result<LogicalPlan> {
     let mut args = Arguments::read("latency", LATENCY, args)?;
+    if !args.has("relation") {
+        return plan_err!(
+            "latency: over the store it takes the two stages, each as a text, and nothing else: the window and the \
+             tolerance are those of the configuration. Name relation => and power => to set others"
+        );
+    }
     let pairs = pair(&mut args, context)?;
     let (stage_a, stage_b) = (pairs.what.stage_a.clone(), pairs.what.stage_b.clone());
     let what = energy_what(&mut args, context)?;

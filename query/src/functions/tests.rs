@@ -38,6 +38,35 @@ async fn pairs_of_a_query_or_a_cte_by_group() {
 }
 
 #[tokio::test]
+async fn without_a_key_pairs_are_found_in_order() {
+    let query = session(&["CREATE TABLE e AS \
+        SELECT value * 16000000 AS ts, 'in' AS stage, CAST(NULL AS BIGINT) AS frame FROM range(0, 200) \
+        UNION ALL SELECT value * 16000000 + 5000000 + (value % 7) * 100000, 'out', NULL FROM range(0, 200) \
+            WHERE value % 20 != 10"])
+    .await;
+    let sql = "SELECT count(*), count(latency_ns), min(latency_ns), max(latency_ns) \
+        FROM pair('in', 'out', relation => {e})";
+    for relation in ["e", "(SELECT ts, stage FROM e)"] {
+        let found = rows(&query, &sql.replace("{e}", relation)).await;
+        assert_eq!(found, ["200 190 5000000 5600000"], "{relation}");
+    }
+}
+
+#[tokio::test]
+async fn the_first_key_that_both_stages_tell_pairs_them() {
+    let query = session(&["CREATE TABLE e AS SELECT * FROM (VALUES \
+        (1, 's', 'a', 'in', 1, 70), (2, 's', 'a', 'in', 2, 80), (3, 's', 'a', 'out', NULL, 80), \
+        (4, 's', NULL, 'in', 70, 1), (5, 't', NULL, 'out', 70, 1), (6, 's', 'a', 'out', NULL, 70), \
+        (9, 's', NULL, 'out', 70, 2)) AS t(ts, session, pipeline, stage, frame, key_ns)"])
+    .await;
+    let sql = "SELECT ts, frame, latency_ns FROM pair('in', 'out', relation => e) ORDER BY ts";
+    assert_eq!(rows(&query, sql).await, ["1 1 5", "2 2 1", "4 70 5"]);
+    let given =
+        "SELECT ts, latency_ns FROM pair('in', 'out', relation => e, key => frame) ORDER BY ts";
+    assert_eq!(rows(&query, given).await, ["1", "2", "4 5"]);
+}
+
+#[tokio::test]
 async fn energy_by_trapezoid_and_by_hold() {
     let query = session(&[SPANS, POWER]).await;
     let energy = |more: &str| {
@@ -82,6 +111,12 @@ async fn wrong_arguments_are_named() {
         ("pair('in', 'out', relation => events, window_ms => 'x')", "number of milliseconds"),
         ("pair('in', 'out', relation => nothing)", "nothing"),
         ("pair('in', 'out')", "pipeline"),
+        ("latency('in', 'out', window_ms => 5)", "those of the configuration"),
+        ("latency('in', 'out')", "latency"),
+        (
+            "pair('in', 'out', relation => events, key => (frame, frame, frame, frame, frame))",
+            "at most 4 keys",
+        ),
         ("pair('in', 'out', relation => events, ts => nope)", "nope"),
         ("energy(relation => events, \"to\" => ts_ns, power => events)", "from is missing"),
     ] {

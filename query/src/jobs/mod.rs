@@ -144,4 +144,18 @@ mod tests {
         }
         assert!(Job::named("stat").unwrap_err().to_string().contains("did you mean 'stats'"));
     }
+
+    #[test]
+    fn the_page_of_jobs_lists_each_with_its_parameters() {
+        let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/jobs.md"));
+        let page = page.unwrap();
+        for job in JOBS {
+            let line = page.lines().find(|line| line.starts_with(&format!("| `{}` |", job.name)));
+            let line = line.unwrap_or_else(|| panic!("docs/jobs.md has no line for {}", job.name));
+            let parameters = job.parameters().into_iter();
+            for name in parameters.map(|p| p.name).filter(|name| !name.starts_with("stage_")) {
+                assert!(line.contains(&format!("`{name}`")), "{}: {name}", job.name);
+            }
+        }
+    }
 }

@@ -5,7 +5,6 @@
 
 mod align;
 mod events;
-mod pairing;
 mod power;
 mod progress;
 mod rows;

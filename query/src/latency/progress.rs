@@ -2,10 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
+use bl_align::pair::FirstKeys;
 use bl_store::{Session, State, StoreError, replace_file};
 use serde::{Deserialize, Serialize};
 
-use super::pairing::FirstKeys;
 use super::{LatencyError, LatencyOptions, Method};
 
 /// Notes of one session.
@@ -39,7 +39,46 @@ pub(crate) struct PairProgress {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct PipelineProgress {
     pub name: Option<String>,
-    pub first: FirstKeys,
+    pub first: FirstKeysNoted,
+}
+
+/// What identifies the frames of a pipeline, best first.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum KeyKind {
+    Frame,
+    KeyNs,
+    PtsNs,
+}
+
+/// [`FirstKeys`] by name.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct FirstKeysNoted {
+    pub a: Option<Vec<KeyKind>>,
+    pub b: Option<Vec<KeyKind>>,
+}
+
+const KINDS: [KeyKind; 3] = [KeyKind::Frame, KeyKind::KeyNs, KeyKind::PtsNs];
+
+impl From<FirstKeys> for FirstKeysNoted {
+    fn from(first: FirstKeys) -> Self {
+        let named = |set: u8| {
+            let kinds = KINDS.into_iter().enumerate();
+            kinds.filter(|(at, _)| set & (1 << at) != 0).map(|(_, kind)| kind).collect()
+        };
+        Self { a: first.a.map(named), b: first.b.map(named) }
+    }
+}
+
+impl From<&FirstKeysNoted> for FirstKeys {
+    fn from(noted: &FirstKeysNoted) -> Self {
+        let set = |kinds: &Vec<KeyKind>| {
+            kinds.iter().fold(0, |set, kind| {
+                set | KINDS.iter().position(|k| k == kind).map_or(0, |at| 1 << at)
+            })
+        };
+        Self { a: noted.a.as_ref().map(set), b: noted.b.as_ref().map(set) }
+    }
 }
 
 /// A `stage_b` event that ends a frame from before.

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use bl_align::pair::Side;
+use bl_align::pair::{FirstKeys, FrameKeys, Pair, PairOptions, PipelinePairer, Side};
 use bl_schemas::Table;
 use bl_store::Session;
 use datafusion::arrow::array::{
@@ -14,7 +14,6 @@ use datafusion::arrow::datatypes::{Int32Type, Int64Type};
 use datafusion::arrow::error::ArrowError;
 
 use super::events::{InOrder, stamps};
-use super::pairing::{Done, FirstKeys, Frame, Pairing};
 use super::power::{ends, first_device, of_frames};
 use super::progress::{PairProgress, PipelineProgress, RawRows, Taken, Task};
 use super::{LatencyError, arrow};
@@ -75,11 +74,14 @@ pub(crate) fn compute(
             (Until::Instant(_), None) => run.settled(until),
         };
         emit_rows(session, &run, rows, |batch| emit(at, batch))?;
-        let unkeyed = run.pairings.iter().map(|(_, pairing)| pairing.unkeyed).sum();
+        let unkeyed = run.pairings.iter().map(|(_, pairing)| pairing.counts().unkeyed).sum();
         ends.push(End { progress: run.progress(raw.clone()), unkeyed });
     }
     Ok(ends)
 }
+
+/// A frame with its keys: frame number, running time, presentation time stamp.
+type Frame = Pair<FrameKeys>;
 
 /// One pair of stages.
 struct Run {
@@ -87,13 +89,13 @@ struct Run {
     device: Option<String>,
     from_ns: i64,
     watermark_ns: i64,
-    pairings: Vec<(Option<String>, Pairing)>,
+    pairings: Vec<(Option<String>, PipelinePairer<FrameKeys>)>,
     /// How often a `stage_b` event is taken by frames from before, by pipeline, instant and key.
     taken: HashMap<(usize, i64, i64), usize>,
     /// Frames with the number of their pipeline, in order of time.
-    done: Vec<(usize, Done)>,
+    done: Vec<(usize, Frame)>,
     /// Ends of frames that went out, as far as they may lie behind the next start.
-    reaching: Vec<(usize, Done)>,
+    reaching: Vec<(usize, Frame)>,
     until_ns: i64,
 }
 
@@ -123,8 +125,7 @@ impl Run {
             until_ns: from_ns,
         };
         for pipeline in known.map_or(&[][..], |known| &known.pipelines) {
-            let pairing = Pairing::new(task.method.window_ns, pipeline.first.clone());
-            run.pairings.push((pipeline.name.clone(), pairing));
+            run.add_pipeline(pipeline.name.clone(), (&pipeline.first).into());
         }
         for taken in known.map_or(&[][..], |known| &known.taken) {
             let pipeline = run.pipeline(taken.pipeline.as_deref());
@@ -141,11 +142,14 @@ impl Run {
 
     fn pipeline(&mut self, name: Option<&str>) -> usize {
         let known = self.pairings.iter().position(|(known, _)| known.as_deref() == name);
-        known.unwrap_or_else(|| {
-            let pairing = Pairing::new(self.task.method.window_ns, FirstKeys::default());
-            self.pairings.push((name.map(String::from), pairing));
-            self.pairings.len() - 1
-        })
+        known.unwrap_or_else(|| self.add_pipeline(name.map(String::from), FirstKeys::default()))
+    }
+
+    fn add_pipeline(&mut self, name: Option<String>, first: FirstKeys) -> usize {
+        let options =
+            PairOptions { window_ns: self.task.method.window_ns, ..PairOptions::default() };
+        self.pairings.push((name, PipelinePairer::new(0, options, first)));
+        self.pairings.len() - 1
     }
 
     fn push(&mut self, batch: &RecordBatch) {
@@ -165,9 +169,8 @@ impl Run {
             let Some(side) = sides[stages.slot(row)] else { continue };
             let slot = pipelines.slot(row);
             let group = *groups[slot].get_or_insert_with(|| self.pipeline(pipelines.name(slot)));
-            let frame =
-                Frame { number: number(0, row), key_ns: number(1, row), pts_ns: number(2, row) };
-            self.event(group, ts_ns, side, frame);
+            let keys = [number(0, row), number(1, row), number(2, row), None];
+            self.event(group, ts_ns, side, keys);
         }
         self.watermark_ns = ts.last().copied().unwrap_or(i64::MIN).max(self.watermark_ns);
         for (_, pairing) in &mut self.pairings {
@@ -176,13 +179,13 @@ impl Run {
         self.collect();
     }
 
-    fn event(&mut self, group: usize, ts_ns: i64, side: Side, frame: Frame) {
+    fn event(&mut self, group: usize, ts_ns: i64, side: Side, keys: FrameKeys) {
         let pairing = &mut self.pairings[group].1;
         if !pairing.is_keyless() {
             if ts_ns < self.from_ns {
                 return;
             }
-            if let (Side::B, Some(id)) = (side, pairing.id(frame))
+            if let (Side::B, Some(id)) = (side, pairing.id(&keys))
                 && let Some(left) = self.taken.get_mut(&(group, ts_ns, id))
                 && *left > 0
             {
@@ -190,7 +193,7 @@ impl Run {
                 return;
             }
         }
-        pairing.push(ts_ns, side, frame);
+        pairing.push(ts_ns, side, keys, keys);
     }
 
     /// Takes what is finished out of the pairings.
@@ -203,7 +206,7 @@ impl Run {
     }
 
     /// Takes the frames that no event to come precedes, before the limit.
-    fn settled(&mut self, until: Until) -> Vec<(usize, Done)> {
+    fn settled(&mut self, until: Until) -> Vec<(usize, Frame)> {
         let open = self.pairings.iter().map(|(_, pairing)| pairing.settled_until_ns()).min();
         let mut bound_ns = open.unwrap_or(self.watermark_ns);
         if let Until::Instant(until_ns) = until {
@@ -223,7 +226,7 @@ impl Run {
         let taken = self.reaching.iter().filter(|_| complete.is_none());
         let taken = taken.filter_map(|(group, done)| {
             let pipeline = self.pairings[*group].0.clone();
-            Some(Taken { pipeline, id: done.id, ts_ns: end_ns(done)? })
+            Some(Taken { pipeline, id: done.key.id, ts_ns: end_ns(done)? })
         });
         // Frames from before that reach behind the new start are still to be known.
         let still = self.task.done.iter().flat_map(|known| known.taken.iter());
@@ -239,14 +242,14 @@ impl Run {
             pipelines: self
                 .pairings
                 .into_iter()
-                .map(|(name, pairing)| PipelineProgress { name, first: pairing.first })
+                .map(|(name, pairing)| PipelineProgress { name, first: pairing.first().into() })
                 .collect(),
             complete,
         }
     }
 }
 
-fn end_ns(done: &Done) -> Option<i64> {
+fn end_ns(done: &Frame) -> Option<i64> {
     done.latency_ns.map(|latency_ns| done.ts_ns.saturating_add(latency_ns))
 }
 
@@ -279,7 +282,7 @@ impl<'a> Names<'a> {
 fn emit_rows(
     session: &Session,
     run: &Run,
-    rows: Vec<(usize, Done)>,
+    rows: Vec<(usize, Frame)>,
     emit: impl FnOnce(RecordBatch) -> Result<(), LatencyError>,
 ) -> Result<(), LatencyError> {
     let Some(table) = bl_schemas::table("latency").filter(|_| !rows.is_empty()) else {
@@ -292,8 +295,8 @@ fn emit_rows(
     let device = run.device.as_deref();
     let power = of_frames(session, &run.task.method, device, &from_ns, &ends)?;
     let float = |values: Float64Array| Arc::new(values) as ArrayRef;
-    let number = |of: fn(&Frame) -> Option<i64>| {
-        Arc::new(rows.iter().map(|(_, done)| of(&done.frame)).collect::<Int64Array>()) as ArrayRef
+    let key = |at: usize| {
+        Arc::new(rows.iter().map(|(_, done)| done.carry[at]).collect::<Int64Array>()) as ArrayRef
     };
     let manifest = session.manifest();
     let same =
@@ -317,8 +320,8 @@ fn emit_rows(
         ("pipeline", dictionary(&pipelines, of_pipeline).map_err(arrow(session))?),
         ("stage_a", same(&run.task.stage_a)?),
         ("stage_b", same(&run.task.stage_b)?),
-        ("frame", number(|frame| frame.number)),
-        ("key_ns", number(|frame| frame.key_ns)),
+        ("frame", key(0)),
+        ("key_ns", key(1)),
         ("latency_ms", float(latency_ms)),
         ("dropped", Arc::new(dropped)),
         ("power_w", power.power_w),

@@ -42,7 +42,7 @@ pub struct PairOn {
     pub ts: Arc<dyn PhysicalExpr>,
     /// Name of its stage.
     pub stage: Arc<dyn PhysicalExpr>,
-    /// What identifies its frame: the first that is not null.
+    /// What identifies its frame, best first.
     pub keys: Vec<Arc<dyn PhysicalExpr>>,
     /// Events pair only where all of these are equal.
     pub groups: Vec<Arc<dyn PhysicalExpr>>,

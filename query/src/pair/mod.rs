@@ -2,9 +2,10 @@
 
 mod exec;
 mod node;
+mod pairing;
 mod planner;
 mod stream;
 
 pub use exec::{PairExec, PairOn};
-pub use node::{PairStages, PairWhat};
+pub use node::{KeyRule, PairStages, PairWhat};
 pub(crate) use planner::PairPlanner;

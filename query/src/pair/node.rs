@@ -8,6 +8,16 @@ use datafusion::arrow::datatypes::{DataType, Field};
 use datafusion::common::{DFSchema, DFSchemaRef, Result, internal_err};
 use datafusion::logical_expr::{Expr, LogicalPlan, UserDefinedLogicalNodeCore};
 
+/// Which of its keys a frame is paired by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd)]
+pub enum KeyRule {
+    /// The one that was named: an event without it is left out.
+    Given,
+    /// In each group the first that the first event of either stage has, and the order of the frames where they share
+    /// none: as `bl align` does it.
+    Best,
+}
+
 /// Which events are paired.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd)]
 pub struct PairWhat {
@@ -17,6 +27,8 @@ pub struct PairWhat {
     pub stage_b: String,
     /// Longest time between the two.
     pub window_ns: i64,
+    /// By which key.
+    pub key: KeyRule,
     /// Whether frames that never reached `stage_b` are rows too.
     pub with_drops: bool,
 }
@@ -33,7 +45,8 @@ pub struct PairStages {
     pub ts: Expr,
     /// Name of its stage.
     pub stage: Expr,
-    /// What identifies its frame: the first of these that is not null, whole numbers or stamps.
+    /// What identifies its frame, best first: whole numbers or stamps. One where it is [`KeyRule::Given`], else at most
+    /// [`MAX_KEYS`](bl_align::pair::MAX_KEYS).
     pub keys: Vec<Expr>,
     /// Events pair only where all of these are equal.
     pub groups: Vec<Expr>,

@@ -3,12 +3,12 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use bl_align::pair::{Events, Order, PairArrays, PairCounts, PairOptions, Pairer, Side, Wanted};
+use bl_align::pair::{PairCounts, Side};
 use datafusion::arrow::array::{
     Array, ArrayRef, AsArray, BooleanArray, RecordBatch, RecordBatchOptions, StringArray,
     downcast_dictionary_array,
 };
-use datafusion::arrow::buffer::{NullBuffer, ScalarBuffer};
+use datafusion::arrow::buffer::ScalarBuffer;
 use datafusion::arrow::compute::{cast, interleave};
 use datafusion::arrow::datatypes::{
     ArrowNativeType, DataType, Int64Type, SchemaRef, TimeUnit, UInt64Type,
@@ -25,7 +25,9 @@ use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use futures::StreamExt;
 
 use super::exec::PairOn;
-use crate::columns::{Keys, NO_KEY, nanoseconds};
+use super::node::KeyRule;
+use super::pairing::{Batch, Frames, KeyColumn, Pairing};
+use crate::columns::{Keys, nanoseconds};
 
 /// Starts the pairing. `columns` are those put out, counted over the input's and the two added.
 pub(super) fn pair(
@@ -46,7 +48,7 @@ pub(super) fn pair(
         _ if column == width => Place::Latency,
         _ if column > width => Place::Dropped,
         _ if is(&on.ts, column) => Place::Time,
-        _ if on.keys.len() == 1 && is(&on.keys[0], column) => Place::Key,
+        _ if on.what.key == KeyRule::Given && is(&on.keys[0], column) => Place::Key,
         _ => {
             event_columns.push(column);
             Place::Event(event_columns.len() - 1)
@@ -59,19 +61,13 @@ pub(super) fn pair(
         let types = on.groups.iter().map(|expr| expr.data_type(&input_schema));
         Some(Keys::try_new(types.collect::<Result<_>>()?)?)
     };
-    let options = PairOptions {
-        window_ns: on.what.window_ns,
-        order: Order::StageA,
-        wanted: if on.what.with_drops { Wanted::All } else { Wanted::Pairs },
-        ..PairOptions::default()
-    };
-    let pairing = Pairing {
+    let operator = Operator {
         input,
         on: on.clone(),
         groups,
         places,
         event_columns,
-        pairer: Pairer::new(options),
+        pairing: Pairing::new(&on.what),
         held: VecDeque::new(),
         rows: 0,
         batch_rows: context.session_config().batch_size(),
@@ -81,9 +77,9 @@ pub(super) fn pair(
         counters: Counters::new(metrics),
         is_done: false,
     };
-    let batches = futures::stream::try_unfold(pairing, |mut pairing| async move {
-        let batch = pairing.next().await?;
-        Ok(batch.map(|batch| (batch, pairing)))
+    let batches = futures::stream::try_unfold(operator, |mut operator| async move {
+        let batch = operator.next().await?;
+        Ok(batch.map(|batch| (batch, operator)))
     });
     Ok(Box::pin(RecordBatchStreamAdapter::new(schema, batches)))
 }
@@ -97,13 +93,6 @@ enum Place {
     Dropped,
     /// A further column of the `stage_a` event, by its number among those that are held.
     Event(usize),
-}
-
-/// What identifies the frames of a batch of events.
-struct EventKeys {
-    id: ScalarBuffer<i64>,
-    nulls: Option<NullBuffer>,
-    group: Option<Vec<u32>>,
 }
 
 /// What became of the events, as metrics of the operator.
@@ -133,14 +122,13 @@ impl Counters {
     }
 }
 
-struct Pairing {
+struct Operator {
     input: SendableRecordBatchStream,
     on: PairOn,
     groups: Option<Keys>,
     places: Vec<Place>,
     event_columns: Vec<usize>,
-    /// Hands through the number of the `stage_a` event.
-    pairer: Pairer<u64>,
+    pairing: Pairing,
     /// Input batches with `event_columns`, each with the number of its first row.
     held: VecDeque<(u64, RecordBatch)>,
     rows: u64,
@@ -152,7 +140,7 @@ struct Pairing {
     is_done: bool,
 }
 
-impl Pairing {
+impl Operator {
     async fn next(&mut self) -> Result<Option<RecordBatch>> {
         while !self.is_done {
             match self.input.next().await {
@@ -162,12 +150,13 @@ impl Pairing {
                     self.accept(&batch?)?;
                 }
                 None => {
-                    self.pairer.finish();
-                    self.counters.set(self.pairer.counts());
+                    self.pairing.finish();
+                    self.counters.set(self.pairing.counts());
                     self.is_done = true;
                 }
             }
-            if self.pairer.ready() >= self.batch_rows || (self.is_done && self.pairer.ready() > 0) {
+            if self.pairing.ready() >= self.batch_rows || (self.is_done && self.pairing.ready() > 0)
+            {
                 let elapsed = self.metrics.elapsed_compute().clone();
                 let _timer = elapsed.timer();
                 let batch = self.put()?;
@@ -188,15 +177,22 @@ impl Pairing {
         }
         let stage = self.on.stage.evaluate(batch)?.into_array(batch.num_rows())?;
         let sides = sides(&stage, &self.on.what.stage_a, &self.on.what.stage_b)?;
-        let keys = self.keys(batch)?;
-        let events = Events {
-            ts_ns: &ts_ns,
-            id: &keys.id,
-            id_nulls: keys.nulls.as_ref(),
-            group: keys.group.as_deref(),
+        let keys = self.on.keys.iter().map(|key| -> Result<KeyColumn> {
+            id(&key.evaluate(batch)?.into_array(batch.num_rows())?)
+        });
+        let keys = keys.collect::<Result<Vec<_>>>()?;
+        let group = match &mut self.groups {
+            None => None,
+            Some(groups) => Some(groups.group(&self.on.groups, batch)?),
         };
         let first = self.rows;
-        self.pairer.push_columns(&events, |row| sides[row], |row| first + row as u64);
+        self.pairing.push(&Batch {
+            ts_ns: &ts_ns,
+            sides: &sides,
+            keys: &keys,
+            group: group.as_deref(),
+            first,
+        });
         self.rows += batch.num_rows() as u64;
         if !self.event_columns.is_empty() {
             self.held.push_back((first, batch.project(&self.event_columns)?));
@@ -206,44 +202,12 @@ impl Pairing {
         Ok(())
     }
 
-    fn keys(&mut self, batch: &RecordBatch) -> Result<EventKeys> {
-        let mut columns = Vec::with_capacity(self.on.keys.len());
-        for key in &self.on.keys {
-            columns.push(id(&key.evaluate(batch)?.into_array(batch.num_rows())?)?);
-        }
-        let groups = match &mut self.groups {
-            None => None,
-            Some(groups) => Some(groups.number(&self.on.groups, batch)?),
-        };
-        if columns.len() == 1 && groups.is_none() {
-            let (id, nulls) = columns.remove(0);
-            return Ok(EventKeys { id, nulls, group: None });
-        }
-        // Numbers of different kinds are different keys, so the kind goes into the group.
-        let kinds = columns.len() as u32;
-        let rows = batch.num_rows();
-        let (mut id, mut is_set, mut group) =
-            (Vec::with_capacity(rows), Vec::with_capacity(rows), Vec::with_capacity(rows));
-        for row in 0..rows {
-            let kind = columns
-                .iter()
-                .position(|(_, nulls)| nulls.as_ref().is_none_or(|nulls| nulls.is_valid(row)));
-            id.push(kind.map_or(0, |kind| columns[kind].0[row]));
-            is_set.push(kind.is_some());
-            // Without a group an event is in the group of those without one.
-            let number = groups.as_ref().map_or(0, |groups| groups[row].wrapping_sub(NO_KEY));
-            group.push(number.wrapping_mul(kinds).wrapping_add(kind.unwrap_or(0) as u32));
-        }
-        let nulls = Some(NullBuffer::from(is_set));
-        Ok(EventKeys { id: id.into(), nulls, group: Some(group) })
-    }
-
     /// The rows that are ready, as a batch.
     fn put(&mut self) -> Result<RecordBatch> {
-        let PairArrays { ts_ns, id, latency_ns, carry, .. } = self.pairer.take().into_arrays();
+        let Frames { ts_ns, id, latency_ns, row } = self.pairing.take();
         let rows = ts_ns.len();
         let (ts_ns, id): (ArrayRef, ArrayRef) = (Arc::new(ts_ns), Arc::new(id));
-        let events = self.events(&carry)?;
+        let events = self.events(&row)?;
         let columns = self.places.iter().zip(self.schema.fields()).map(|(place, field)| {
             Ok(match *place {
                 Place::Time => from_nanoseconds(&ts_ns, field.data_type())?,
@@ -312,7 +276,7 @@ fn sides(stage: &ArrayRef, stage_a: &str, stage_b: &str) -> Result<Vec<Option<Si
 }
 
 /// A key column as ids; an unsigned number by its bits.
-fn id(key: &ArrayRef) -> Result<(ScalarBuffer<i64>, Option<NullBuffer>)> {
+fn id(key: &ArrayRef) -> Result<KeyColumn> {
     let nulls = key.logical_nulls().filter(|nulls| nulls.null_count() > 0);
     let values = match key.data_type() {
         DataType::UInt64 => {

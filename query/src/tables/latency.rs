@@ -11,7 +11,9 @@ use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::arrow::record_batch::RecordBatch;
 use datafusion::catalog::{Session, TableProvider};
 use datafusion::error::{DataFusionError, Result};
-use datafusion::logical_expr::{Expr, TableProviderFilterPushDown, TableType};
+use datafusion::logical_expr::{
+    BinaryExpr, Expr, Operator, TableProviderFilterPushDown, TableType,
+};
 use datafusion::physical_plan::ExecutionPlan;
 
 use super::prune::{is_about, passing};
@@ -22,8 +24,8 @@ use crate::latency::{LatencyError, LatencyOptions, Progress, Until, compute};
 /// The columns by which whole pairs of a session pass or do not.
 const DECIDED: [&str; 4] = ["session", "node", "stage_a", "stage_b"];
 
-/// The table over some sessions of the store, as it is when it is scanned: the pairs of stages of the options, and
-/// those that are aligned beside them.
+/// The table over some sessions of the store, as it is when it is scanned: the pairs of stages of the options,
+/// those that are aligned beside them, and the one that the filters name.
 #[derive(Debug)]
 pub(super) struct LatencyTable {
     schema: SchemaRef,
@@ -48,7 +50,8 @@ impl LatencyTable {
         let mut all = Vec::new();
         for session in &self.sessions {
             let progress = Progress::read(session).map_err(external)?;
-            let options = self.options.of(session).map_err(|e| external(e.into()))?;
+            let mut options = self.options.of(session).map_err(|e| external(e.into()))?;
+            options.pairs.extend(asked(filters).filter(|pair| !options.pairs.contains(pair)));
             let one = |pair: &(String, String), method: &_| Wanted {
                 session: session.clone(),
                 progress: progress.clone(),
@@ -72,6 +75,28 @@ impl LatencyTable {
         let passing = passing(state, filters, &columns)?;
         Ok(all.into_iter().zip(passing).filter(|(_, kept)| *kept).map(|(w, _)| w).collect())
     }
+}
+
+/// The two stages that the filters name, where they name one of each: such a pair is told whether it is configured
+/// or not.
+fn asked(filters: &[Expr]) -> Option<(String, String)> {
+    let named = |column: &str| {
+        filters.iter().find_map(|filter| {
+            let Expr::BinaryExpr(BinaryExpr { left, op: Operator::Eq, right }) = filter else {
+                return None;
+            };
+            match (left.as_ref(), right.as_ref()) {
+                (Expr::Column(c), Expr::Literal(value, _))
+                | (Expr::Literal(value, _), Expr::Column(c))
+                    if c.name == column =>
+                {
+                    value.try_as_str().flatten().map(str::to_string)
+                }
+                _ => None,
+            }
+        })
+    };
+    Some((named("stage_a")?, named("stage_b")?))
 }
 
 impl Wanted {

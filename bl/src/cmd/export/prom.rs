@@ -40,7 +40,7 @@ pub fn run(args: Args, config: &Config) -> anyhow::Result<()> {
         FormatName::Text => Format::Classic,
         FormatName::Openmetrics => Format::OpenMetrics,
     };
-    let metrics = snapshot(serve::feed_options(config), &serve::metric_options(config), format)?;
+    let metrics = snapshot(serve::feed_options(config)?, &serve::metric_options(config), format)?;
     let Some(path) = args.output else {
         return Ok(std::io::stdout().write_all(metrics.as_bytes())?);
     };
