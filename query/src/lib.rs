@@ -10,6 +10,7 @@ pub mod file;
 mod functions;
 pub mod jobs;
 pub mod latency;
+mod operator;
 pub mod output;
 pub mod pair;
 mod session;

@@ -14,14 +14,13 @@ use datafusion::physical_planner::{DefaultPhysicalPlanner, ExtensionPlanner, Phy
 use datafusion::prelude::{DataFrame, SessionConfig, SessionContext};
 use datafusion::sql::parser::{DFParserBuilder, Statement};
 
-use crate::asof::{AsOfPlanner, AsOfRelation, Parenthesise};
-use crate::energy::EnergyPlanner;
+use crate::asof::{AsOfRelation, Parenthesise};
 use crate::error::QueryError;
 use crate::file::FileTable;
 use crate::functions::{NameRelations, TableFunctions, aggregates};
 use crate::jobs::power_lag;
 use crate::latency::LatencyOptions;
-use crate::pair::PairPlanner;
+use crate::operator::Kernels;
 use crate::statement::visit;
 use crate::tables::{SessionFilter, StoreTables};
 use bl_store::Store;
@@ -183,8 +182,7 @@ impl QueryPlanner for Planner {
         logical_plan: &LogicalPlan,
         session: &dyn Session,
     ) -> datafusion::error::Result<Arc<dyn ExecutionPlan>> {
-        let ours: Vec<Arc<dyn ExtensionPlanner + Send + Sync>> =
-            vec![Arc::new(AsOfPlanner), Arc::new(PairPlanner), Arc::new(EnergyPlanner)];
+        let ours: Vec<Arc<dyn ExtensionPlanner + Send + Sync>> = vec![Arc::new(Kernels)];
         DefaultPhysicalPlanner::with_extension_planners(ours)
             .create_physical_plan(logical_plan, session)
             .await

@@ -7,17 +7,14 @@
 //! distance: `MATCH_CONDITION (a.ts >= b.ts AND a.ts - b.ts <= INTERVAL '200 milliseconds')`.
 
 mod condition;
-mod exec;
+mod kernel;
 mod node;
-mod planner;
 mod relation;
 mod rewrite;
 mod stream;
 #[cfg(test)]
 mod tests;
 
-pub use exec::{AsOfJoinExec, AsOfOn};
 pub use node::AsOfJoin;
-pub(crate) use planner::AsOfPlanner;
 pub(crate) use relation::AsOfRelation;
 pub(crate) use rewrite::Parenthesise;

@@ -1,4 +1,4 @@
-//! The merge behind [`super::AsOfJoinExec`].
+//! The merge behind [`super::kernel::AsOfOn`].
 
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -13,15 +13,16 @@ use datafusion::arrow::buffer::{NullBuffer, ScalarBuffer};
 use datafusion::arrow::compute::{BatchCoalescer, filter, filter_record_batch, interleave, take};
 use datafusion::arrow::datatypes::{Int64Type, Schema, SchemaRef};
 use datafusion::common::{DataFusionError, Result};
+use datafusion::execution::SendableRecordBatchStream;
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
-use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_expr::PhysicalExpr;
-use datafusion::physical_plan::metrics::{BaselineMetrics, ExecutionPlanMetricsSet};
+use datafusion::physical_plan::metrics::BaselineMetrics;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use futures::StreamExt;
 
-use super::exec::AsOfOn;
+use super::kernel::AsOfOn;
 use crate::columns::{Keys, stamps, usable};
+use crate::operator::Output;
 
 /// Pieces shorter than this are gathered from several right batches at once instead of cut apart.
 const SHORT_PIECE_ROWS: usize = 64;
@@ -31,11 +32,9 @@ pub(super) fn merge(
     left: SendableRecordBatchStream,
     right: SendableRecordBatchStream,
     on: &AsOfOn,
-    columns: &[usize],
-    schema: SchemaRef,
-    context: &Arc<TaskContext>,
-    metrics: &ExecutionPlanMetricsSet,
+    output: Output<'_>,
 ) -> Result<SendableRecordBatchStream> {
+    let Output { columns, schema, context, metrics } = output;
     let keys = if on.keys.is_empty() {
         None
     } else {

@@ -1,4 +1,4 @@
-//! The integration behind [`super::EnergyExec`].
+//! The integration behind [`super::kernel::EnergyOn`].
 
 use std::sync::Arc;
 
@@ -10,22 +10,22 @@ use datafusion::arrow::compute::{cast, max};
 use datafusion::arrow::datatypes::{DataType, Float32Type, Float64Type, SchemaRef};
 use datafusion::common::{DataFusionError, Result, exec_err};
 use datafusion::execution::SendableRecordBatchStream;
-use datafusion::physical_plan::metrics::{BaselineMetrics, ExecutionPlanMetricsSet};
+use datafusion::physical_plan::metrics::BaselineMetrics;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use futures::StreamExt;
 
-use super::exec::EnergyOn;
+use super::kernel::EnergyOn;
 use crate::columns::nanoseconds;
+use crate::operator::Output;
 
 /// Starts the integration. `columns` are those put out, counted over the input's and the one added.
 pub(super) fn integrate(
     input: SendableRecordBatchStream,
     power: SendableRecordBatchStream,
     on: &EnergyOn,
-    columns: &[usize],
-    schema: SchemaRef,
-    metrics: &ExecutionPlanMetricsSet,
+    output: Output<'_>,
 ) -> Result<SendableRecordBatchStream> {
+    let Output { columns, schema, metrics, .. } = output;
     let integration = Integration {
         input,
         power: Some(power),

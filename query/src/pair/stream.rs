@@ -1,4 +1,4 @@
-//! The pairing behind [`super::PairExec`].
+//! The pairing behind [`super::kernel::PairOn`].
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -14,8 +14,8 @@ use datafusion::arrow::datatypes::{
     ArrowNativeType, DataType, Int64Type, SchemaRef, TimeUnit, UInt64Type,
 };
 use datafusion::common::{Result, exec_err};
+use datafusion::execution::SendableRecordBatchStream;
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
-use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::expressions::Column;
 use datafusion::physical_plan::metrics::{
@@ -24,20 +24,19 @@ use datafusion::physical_plan::metrics::{
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use futures::StreamExt;
 
-use super::exec::PairOn;
+use super::kernel::PairOn;
 use super::node::KeyRule;
 use super::pairing::{Batch, Frames, KeyColumn, Pairing};
 use crate::columns::{Keys, nanoseconds};
+use crate::operator::Output;
 
 /// Starts the pairing. `columns` are those put out, counted over the input's and the two added.
 pub(super) fn pair(
     input: SendableRecordBatchStream,
     on: &PairOn,
-    columns: &[usize],
-    schema: SchemaRef,
-    context: &Arc<TaskContext>,
-    metrics: &ExecutionPlanMetricsSet,
+    output: Output<'_>,
 ) -> Result<SendableRecordBatchStream> {
+    let Output { columns, schema, context, metrics } = output;
     let input_schema = input.schema();
     let width = input_schema.fields().len();
     let is = |expr: &Arc<dyn PhysicalExpr>, column: usize| {
@@ -61,7 +60,7 @@ pub(super) fn pair(
         let types = on.groups.iter().map(|expr| expr.data_type(&input_schema));
         Some(Keys::try_new(types.collect::<Result<_>>()?)?)
     };
-    let operator = Operator {
+    let pairs = Pairs {
         input,
         on: on.clone(),
         groups,
@@ -77,9 +76,9 @@ pub(super) fn pair(
         counters: Counters::new(metrics),
         is_done: false,
     };
-    let batches = futures::stream::try_unfold(operator, |mut operator| async move {
-        let batch = operator.next().await?;
-        Ok(batch.map(|batch| (batch, operator)))
+    let batches = futures::stream::try_unfold(pairs, |mut pairs| async move {
+        let batch = pairs.next().await?;
+        Ok(batch.map(|batch| (batch, pairs)))
     });
     Ok(Box::pin(RecordBatchStreamAdapter::new(schema, batches)))
 }
@@ -122,7 +121,7 @@ impl Counters {
     }
 }
 
-struct Operator {
+struct Pairs {
     input: SendableRecordBatchStream,
     on: PairOn,
     groups: Option<Keys>,
@@ -140,7 +139,7 @@ struct Operator {
     is_done: bool,
 }
 
-impl Operator {
+impl Pairs {
     async fn next(&mut self) -> Result<Option<RecordBatch>> {
         while !self.is_done {
             match self.input.next().await {
