@@ -7,7 +7,8 @@
 //! or an *orphan* (`stage_b`).
 //!
 //! **Without a key** [`KeylessPairer`] seeks the likeliest pairing in order. [`PipelinePairer`]
-//! takes the one or the other, by the keys that a pipeline's events tell.
+//! takes the one or the other, by the keys that a pipeline's events tell; [`Pipelines`] and
+//! [`StagePairs`] do so for any number of pipelines and pairs of stages.
 //!
 //! One core serves streams and batches: [`Pairer`] takes events as they come, one by one or as
 //! columns, and gives rows out either [as they complete](Order::Completed) or
@@ -15,6 +16,7 @@
 
 mod keyless;
 mod pipeline;
+mod pipelines;
 mod queue;
 mod reorder;
 mod rows;
@@ -27,12 +29,13 @@ mod tests;
 use arrow_buffer::NullBuffer;
 
 pub use keyless::KeylessPairer;
-pub use pipeline::{FirstKeys, FrameKeys, MAX_KEYS, PipelinePairer};
+pub use pipeline::{FirstKeys, FrameKeys, KeyColumn, MAX_KEYS, PipelinePairer, StageEvents};
+pub use pipelines::Pipelines;
 use queue::Queue;
 use reorder::Reorder;
 pub use rows::{Pair, PairArrays, Pairs};
 use split::{CHUNK, Split};
-pub use stages::{StageError, StagePair, StagePairs};
+pub use stages::{StageError, StagePair, StagePairs, sides};
 
 /// The window where none is configured: 2 s.
 pub const DEFAULT_WINDOW_NS: i64 = 2_000_000_000;

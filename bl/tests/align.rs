@@ -25,6 +25,16 @@ fn bl(folder: &Path, arguments: &[&str]) -> (i32, String, String) {
 
 /// A session of as many frames, 20 ms apart and 5 ms long, every tenth of them dropped.
 fn record(folder: &Path, name: &str, frames: i64) {
+    record_keyed(folder, name, frames, |_, frame| (Some(frame), None));
+}
+
+/// The same with frame numbers and running times of a stage's events as they are told.
+fn record_keyed(
+    folder: &Path,
+    name: &str,
+    frames: i64,
+    keys: fn(&str, i64) -> (Option<i64>, Option<i64>),
+) {
     let spec = SessionSpec {
         id: Some(name.parse().unwrap()),
         node: "lab".into(),
@@ -35,7 +45,7 @@ fn record(folder: &Path, name: &str, frames: i64) {
     let writer = SessionWriter::begin(&Store::new(folder.join("data")), spec, options).unwrap();
     let table = bl_schemas::table("pipeline").unwrap();
     let mut rows = Rows::new(table);
-    let [stage, number] = ["stage", "frame"].map(|name| rows.column(name));
+    let [stage, number, running] = ["stage", "frame", "key_ns"].map(|name| rows.column(name));
     for frame in 0..frames {
         let ts = 1_762_871_400_000_000_000 + frame * 20_000_000;
         for (name, ts) in [("ingress", ts), ("encoded", ts + 5_000_000)] {
@@ -44,7 +54,13 @@ fn record(folder: &Path, name: &str, frames: i64) {
             }
             rows.begin(ts, "socket");
             rows.str(stage, name);
-            rows.i64(number, frame);
+            let (frame, key_ns) = keys(name, frame);
+            if let Some(frame) = frame {
+                rows.i64(number, frame);
+            }
+            if let Some(key_ns) = key_ns {
+                rows.i64(running, key_ns);
+            }
         }
     }
     writer.append(table, rows.finish()).unwrap();
@@ -106,6 +122,45 @@ fn frames_are_aligned_once_and_asked_by_name() {
     let (code, _, err) = bl(folder, &["query", "--job", "gaps", "--param", "gap=1"]);
     assert_ne!(code, 0, "{err}");
     assert!(err.contains("did you mean 'gap_ms'?"), "{err}");
+}
+
+/// An encoder that loses the frame number keeps the running time; other programs tell no key at all.
+#[test]
+fn pairs_are_the_same_aligned_asked_and_exported() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = dir.path();
+    std::fs::write(folder.join("config.toml"), "").unwrap();
+    record_keyed(folder, "lost", 100, |stage, frame| {
+        ((stage == "ingress").then_some(frame), Some(frame * 20_000_000))
+    });
+    record_keyed(folder, "none", 100, |_, _| (None, None));
+    for session in ["lost", "none"] {
+        let counts = |from: &str| {
+            let sql = format!(
+                "SELECT count(*) AS n, count(*) FILTER (WHERE dropped) AS d, count(*) FILTER (WHERE latency_ms = 5) AS p \
+                 FROM {from}"
+            );
+            let (code, out, err) =
+                bl(folder, &["query", "--session", session, "--format", "csv", &sql]);
+            assert_eq!(code, 0, "{err}");
+            out
+        };
+        let wanted = "n,d,p\n100,10,90\n";
+        assert_eq!(counts("latency"), wanted, "{session}, on the spot");
+        let pairs =
+            "(SELECT latency_ns / 1e6 AS latency_ms, dropped FROM pair('ingress', 'encoded'))";
+        assert_eq!(counts(pairs), wanted, "{session}, in SQL");
+        let (code, _, err) = bl(folder, &["align", "--session", session]);
+        assert_eq!(code, 0, "{err}");
+        assert_eq!(counts("latency"), wanted, "{session}, aligned");
+        let file = format!("{session}.csv");
+        let stages = ["--stage-a", "ingress", "--stage-b", "encoded", "--application", "x"];
+        let call = ["export", "cx", "--session", session, "-o", &file];
+        let (code, _, err) = bl(folder, &[&call, &stages[..]].concat());
+        assert_eq!(code, 0, "{err}");
+        assert!(err.contains("10 of 100 frames never reached encoded"), "{session}: {err}");
+        assert_eq!(err.contains("paired by their order"), session == "none", "{err}");
+    }
 }
 
 #[test]

@@ -2,13 +2,31 @@
 
 use std::collections::VecDeque;
 
-use super::{Event, Key, KeylessPairer, Pair, PairCounts, PairOptions, Pairer, Side};
+use arrow_buffer::NullBuffer;
+
+use super::{
+    Event, Events, Key, KeylessPairer, Pair, PairCounts, PairOptions, Pairer, Side, Wanted,
+};
 
 /// Keys of an event, at most.
 pub const MAX_KEYS: usize = 4;
 
 /// What identifies the frame of an event, best first; `None` where the event does not tell.
 pub type FrameKeys = [Option<i64>; MAX_KEYS];
+
+/// A column of keys, and which of them are there.
+pub type KeyColumn<'a> = (&'a [i64], Option<&'a NullBuffer>);
+
+/// Events of any stages and pipelines, as columns of equal length.
+#[derive(Clone, Copy, Debug)]
+pub struct StageEvents<'a> {
+    /// Times.
+    pub ts_ns: &'a [i64],
+    /// What identifies the frames, best first: at most [`MAX_KEYS`] columns.
+    pub keys: &'a [KeyColumn<'a>],
+    /// Numbers of the pipelines, from 0; `None`: all are of one. Events of different ones never pair.
+    pub pipeline: Option<&'a [u32]>,
+}
 
 /// The keys that the first event of each stage had, a bit a key. They decide how a pipeline is
 /// paired: by the first key that both have, and in order where they share none.
@@ -54,11 +72,9 @@ enum State<P> {
     Keyless(Box<KeylessPairer<P>>),
 }
 
-/// Pairs the events of one pipeline, which come in order of time; rows come in order of `stage_a`.
-/// `P` is handed through from each `stage_a` event to its row.
+/// Pairs the events of one pipeline. `P` is handed through from each `stage_a` event to its row.
 pub struct PipelinePairer<P = ()> {
     options: PairOptions,
-    group: u32,
     first: FirstKeys,
     state: State<P>,
     watermark_ns: i64,
@@ -68,12 +84,10 @@ pub struct PipelinePairer<P = ()> {
 }
 
 impl<P: Copy + Default> PipelinePairer<P> {
-    /// Nothing seen yet, or, by `first`, what was seen before the events that are to come. `group`
-    /// goes into the rows' keys.
-    pub fn new(group: u32, options: PairOptions, first: FirstKeys) -> Self {
+    /// Nothing seen yet, or, by `first`, what was seen before the events that are to come.
+    pub fn new(options: PairOptions, first: FirstKeys) -> Self {
         let mut pairer = Self {
             options,
-            group,
             first,
             state: State::Open(VecDeque::new()),
             watermark_ns: i64::MIN,
@@ -102,9 +116,9 @@ impl<P: Copy + Default> PipelinePairer<P> {
         }
     }
 
-    /// Takes an event that is not before the last one.
+    /// Takes an event, as late as the options allow.
     pub fn push(&mut self, ts_ns: i64, side: Side, keys: FrameKeys, carry: P) {
-        self.advance(ts_ns);
+        self.advance(ts_ns.saturating_sub(self.options.lateness_ns.max(0)));
         if let State::Open(events) = &mut self.state {
             events.push_back(Waiting { ts_ns, side, keys, carry });
             self.first.see(side, &keys);
@@ -113,16 +127,44 @@ impl<P: Copy + Default> PipelinePairer<P> {
         self.pair(Waiting { ts_ns, side, keys, carry });
     }
 
+    /// Takes events as columns, at most [`MAX_KEYS`] of keys; `side` and `carry` are asked for each
+    /// row. The rows are the same as of [`Self::push`].
+    ///
+    /// # Panics
+    /// When the columns differ in length.
+    pub fn push_columns(
+        &mut self,
+        ts_ns: &[i64],
+        keys: &[KeyColumn<'_>],
+        side: impl Fn(usize) -> Option<Side>,
+        carry: impl Fn(usize) -> P,
+    ) {
+        for row in 0..ts_ns.len() {
+            if let State::Keyed(kind, pairer) = &mut self.state {
+                let (id, nulls) = keys[*kind];
+                let nulls = nulls.map(|nulls| nulls.slice(row, nulls.len() - row));
+                let (ts_ns, id, id_nulls) = (&ts_ns[row..], &id[row..], nulls.as_ref());
+                let events = Events { ts_ns, id, id_nulls, group: None };
+                return pairer.push_columns(&events, |at| side(row + at), |at| carry(row + at));
+            }
+            let Some(side) = side(row) else { continue };
+            let mut of_row: FrameKeys = [None; MAX_KEYS];
+            for (key, (id, nulls)) in of_row.iter_mut().zip(keys) {
+                *key = nulls.is_none_or(|nulls| nulls.is_valid(row)).then(|| id[row]);
+            }
+            self.push(ts_ns[row], side, of_row, carry(row));
+        }
+    }
+
     fn pair(&mut self, event: Waiting<P>) {
         let Waiting { ts_ns, side, keys, carry } = event;
-        let group = self.group;
         match &mut self.state {
             State::Open(_) => {}
             State::Keyless(pairer) => {
-                pairer.push(Event { ts_ns, key: Key { group, id: 0 }, side, carry });
+                pairer.push(Event { ts_ns, key: Key::default(), side, carry });
             }
             State::Keyed(kind, pairer) => match keys[*kind] {
-                Some(id) => pairer.push(Event { ts_ns, key: Key { group, id }, side, carry }),
+                Some(id) => pairer.push(Event { ts_ns, key: Key { group: 0, id }, side, carry }),
                 None => self.counts.unkeyed += 1,
             },
         }
@@ -132,7 +174,7 @@ impl<P: Copy + Default> PipelinePairer<P> {
         let Some(kind) = self.first.decided() else { return };
         let state = match kind {
             Some(kind) => State::Keyed(kind, Box::new(Pairer::new(self.options))),
-            None => State::Keyless(Box::new(KeylessPairer::new(self.group, self.options))),
+            None => State::Keyless(Box::new(KeylessPairer::new(0, self.options))),
         };
         if let State::Open(events) = std::mem::replace(&mut self.state, state) {
             events.into_iter().for_each(|event| self.pair(event));
@@ -157,9 +199,10 @@ impl<P: Copy + Default> PipelinePairer<P> {
             match event.side {
                 Side::A if event.ts_ns < oldest_ns => {
                     self.counts.dropped += 1;
-                    let key = Key { group: self.group, id: 0 };
-                    let (ts_ns, carry) = (event.ts_ns, event.carry);
-                    self.dropped.push(Pair { ts_ns, key, latency_ns: None, carry });
+                    let (ts_ns, key, carry) = (event.ts_ns, Key::default(), event.carry);
+                    if self.options.wanted == Wanted::All {
+                        self.dropped.push(Pair { ts_ns, key, latency_ns: None, carry });
+                    }
                 }
                 Side::B if event.ts_ns < self.watermark_ns => self.counts.orphans += 1,
                 _ => return,
@@ -178,7 +221,7 @@ impl<P: Copy + Default> PipelinePairer<P> {
         }
     }
 
-    /// The frames that are finished, in order of time, and forgets them.
+    /// The frames that are finished, in the order of the options, and forgets them.
     pub fn take(&mut self) -> Vec<Pair<P>> {
         let rows = match &mut self.state {
             State::Open(_) => super::Pairs::default(),
@@ -224,12 +267,34 @@ mod tests {
 
     fn latencies(events: &[(i64, Side, FrameKeys)]) -> (Vec<Option<i64>>, PairCounts) {
         let options = PairOptions { window_ns: 100, ..PairOptions::default() };
-        let mut pairer = PipelinePairer::new(0, options, FirstKeys::default());
+        let mut pairer = PipelinePairer::new(options, FirstKeys::default());
         for (ts_ns, side, keys) in events {
             pairer.push(*ts_ns, *side, *keys, ());
         }
         pairer.finish();
-        (pairer.take().into_iter().map(|pair| pair.latency_ns).collect(), pairer.counts())
+        let found = (pairer.take(), pairer.counts());
+        assert_eq!(as_columns(events, options), found, "columns and single events");
+        (found.0.into_iter().map(|pair| pair.latency_ns).collect(), found.1)
+    }
+
+    fn as_columns(
+        events: &[(i64, Side, FrameKeys)],
+        options: PairOptions,
+    ) -> (Vec<Pair>, PairCounts) {
+        let mut pairer = PipelinePairer::new(options, FirstKeys::default());
+        for batch in events.chunks(2) {
+            let ts_ns: Vec<i64> = batch.iter().map(|event| event.0).collect();
+            let column = |at: usize| {
+                let ids: Vec<i64> = batch.iter().map(|event| event.2[at].unwrap_or(-1)).collect();
+                let nulls: NullBuffer = batch.iter().map(|event| event.2[at].is_some()).collect();
+                (ids, nulls)
+            };
+            let columns = [column(0), column(1)];
+            let keys = columns.each_ref().map(|(ids, nulls)| (ids.as_slice(), Some(nulls)));
+            pairer.push_columns(&ts_ns, &keys, |row| Some(batch[row].1), |_| ());
+        }
+        pairer.finish();
+        (pairer.take(), pairer.counts())
     }
 
     #[test]

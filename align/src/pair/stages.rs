@@ -1,13 +1,11 @@
 //! Several pairs of stages, in one pass over the events of all stages.
 
 use arrow_array::cast::AsArray;
-use arrow_array::types::{ArrowDictionaryKeyType, Int8Type, Int16Type, Int32Type, Int64Type};
-use arrow_array::types::{UInt8Type, UInt16Type, UInt32Type, UInt64Type};
-use arrow_array::{Array, ArrayRef, DictionaryArray};
+use arrow_array::{Array, ArrayRef, downcast_dictionary_array};
 use arrow_buffer::ArrowNativeType;
 use arrow_schema::DataType;
 
-use super::{Events, PairOptions, Pairer, Side};
+use super::{PairOptions, Pipelines, Side, StageEvents};
 
 /// A pair of stages that cannot be looked for, or a column that does not hold stages.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
@@ -26,24 +24,14 @@ pub enum StageError {
     },
 }
 
-/// One pair of stages and its pairer.
+/// One pair of stages.
 pub struct StagePair<P = ()> {
     /// The stage where a frame begins.
     pub stage_a: String,
     /// The stage where it ends.
     pub stage_b: String,
     /// Pairs the events of both.
-    pub pairer: Pairer<P>,
-}
-
-impl<P: Copy + Default> StagePair<P> {
-    fn side(&self, stage: &str) -> Option<Side> {
-        match stage {
-            stage if stage == self.stage_a => Some(Side::A),
-            stage if stage == self.stage_b => Some(Side::B),
-            _ => None,
-        }
-    }
+    pub pipelines: Pipelines<P>,
 }
 
 /// Pairs of stages that are fed with the same events. A stage may be in several of them, and be
@@ -65,14 +53,13 @@ impl<P: Copy + Default> StagePairs<P> {
             let (stage_a, stage_b) = (stage_a.into(), stage_b.into());
             match stage_a == stage_b {
                 true => Err(StageError::Same { stage: stage_a }),
-                false => Ok(StagePair { stage_a, stage_b, pairer: Pairer::new(options) }),
+                false => Ok(StagePair { stage_a, stage_b, pipelines: Pipelines::new(options) }),
             }
         };
         Ok(Self { pairs: pairs.into_iter().map(pair).collect::<Result<_, _>>()? })
     }
 
-    /// Takes the events of all stages, with the column that names the stage of each: strings, or a
-    /// dictionary of strings. A null stage is none of those looked for.
+    /// Takes the events of all stages, with the column that names the stage of each.
     ///
     /// # Errors
     /// When `stage` does not hold strings.
@@ -81,74 +68,62 @@ impl<P: Copy + Default> StagePairs<P> {
     /// When the columns differ in length.
     pub fn push_columns(
         &mut self,
-        events: &Events<'_>,
+        events: &StageEvents<'_>,
         stage: &ArrayRef,
         carry: impl Fn(usize) -> P,
     ) -> Result<(), StageError> {
-        assert_eq!(events.ts_ns.len(), stage.len(), "times and stages differ in length");
-        match stage.data_type() {
-            DataType::Dictionary(keys, _) => match keys.as_ref() {
-                DataType::Int8 => self.push_dictionary::<Int8Type>(events, stage, carry),
-                DataType::Int16 => self.push_dictionary::<Int16Type>(events, stage, carry),
-                DataType::Int32 => self.push_dictionary::<Int32Type>(events, stage, carry),
-                DataType::Int64 => self.push_dictionary::<Int64Type>(events, stage, carry),
-                DataType::UInt8 => self.push_dictionary::<UInt8Type>(events, stage, carry),
-                DataType::UInt16 => self.push_dictionary::<UInt16Type>(events, stage, carry),
-                DataType::UInt32 => self.push_dictionary::<UInt32Type>(events, stage, carry),
-                _ => self.push_dictionary::<UInt64Type>(events, stage, carry),
-            },
-            _ => {
-                let names = names(stage)?;
-                for pair in &mut self.pairs {
-                    let sides: Vec<_> =
-                        names.iter().map(|name| name.and_then(|name| pair.side(name))).collect();
-                    pair.pairer.push_columns(events, |row| sides[row], &carry);
-                }
-                Ok(())
-            }
+        for pair in &mut self.pairs {
+            let sides = sides(stage, &pair.stage_a, &pair.stage_b)?;
+            pair.pipelines.push_columns(events, |row| sides[row], &carry);
         }
+        Ok(())
     }
 
-    /// [`Pairer::advance`] of every pair.
+    /// [`Pipelines::advance`] of every pair.
     pub fn advance(&mut self, watermark_ns: i64) {
-        self.pairs.iter_mut().for_each(|pair| pair.pairer.advance(watermark_ns));
+        self.pairs.iter_mut().for_each(|pair| pair.pipelines.advance(watermark_ns));
     }
 
-    /// [`Pairer::finish`] of every pair.
+    /// [`Pipelines::finish`] of every pair.
     pub fn finish(&mut self) {
-        self.pairs.iter_mut().for_each(|pair| pair.pairer.finish());
+        self.pairs.iter_mut().for_each(|pair| pair.pipelines.finish());
     }
 
     /// The pairs in the order given, to take their rows from.
     pub fn pairs(&mut self) -> &mut [StagePair<P>] {
         &mut self.pairs
     }
+}
 
-    /// The names of a dictionary are compared once a batch, not once a row.
-    fn push_dictionary<K: ArrowDictionaryKeyType>(
-        &mut self,
-        events: &Events<'_>,
-        stage: &ArrayRef,
-        carry: impl Fn(usize) -> P,
-    ) -> Result<(), StageError> {
-        let stages: &DictionaryArray<K> = stage.as_dictionary();
-        let names = names(stages.values())?;
-        let codes = stages.keys().values();
-        for pair in &mut self.pairs {
-            let side = |name: &Option<&str>| name.and_then(|name| pair.side(name));
-            let sides: Vec<_> = names.iter().map(side).collect();
-            match stages.keys().nulls() {
-                None => {
-                    pair.pairer.push_columns(events, |row| sides[codes[row].as_usize()], &carry)
-                }
-                Some(nulls) => {
-                    let side = |row| nulls.is_valid(row).then(|| sides[codes[row].as_usize()]);
-                    pair.pairer.push_columns(events, |row| side(row).flatten(), &carry);
-                }
+/// Which end of the pair each event is, by a column of strings or a dictionary of them. A null
+/// stage is neither.
+///
+/// # Errors
+/// When `stage` does not hold strings.
+pub fn sides(
+    stage: &ArrayRef,
+    stage_a: &str,
+    stage_b: &str,
+) -> Result<Vec<Option<Side>>, StageError> {
+    let side = |name: Option<&str>| match name {
+        Some(name) if name == stage_a => Some(Side::A),
+        Some(name) if name == stage_b => Some(Side::B),
+        _ => None,
+    };
+    let Some(dictionary) = stage.as_any_dictionary_opt() else {
+        return Ok(names(stage)?.into_iter().map(side).collect());
+    };
+    // The names of a dictionary are compared once a batch, not once a row.
+    let table: Vec<_> = names(dictionary.values())?.into_iter().map(side).collect();
+    Ok(downcast_dictionary_array!(
+        stage => match stage.keys().nulls() {
+            None => stage.keys().values().iter().map(|key| table[key.as_usize()]).collect(),
+            Some(_) => {
+                stage.keys().iter().map(|key| key.and_then(|key| table[key.as_usize()])).collect()
             }
-        }
-        Ok(())
-    }
+        },
+        other => return Err(StageError::NotStrings { found: other.clone() })
+    ))
 }
 
 fn names(strings: &ArrayRef) -> Result<Vec<Option<&str>>, StageError> {
@@ -164,7 +139,8 @@ fn names(strings: &ArrayRef) -> Result<Vec<Option<&str>>, StageError> {
 mod tests {
     use std::sync::Arc;
 
-    use arrow_array::{Int64Array, StringArray, StringViewArray};
+    use arrow_array::types::{Int8Type, UInt32Type};
+    use arrow_array::{DictionaryArray, Int64Array, StringArray, StringViewArray};
 
     use super::*;
     use crate::pair::PairCounts;
@@ -182,15 +158,14 @@ mod tests {
     fn counts(stage: ArrayRef) -> Vec<PairCounts> {
         let pairs = [("ingress", "decoded"), ("decoded", "encoded"), ("ingress", "seen")];
         let mut pairs = StagePairs::<()>::new(pairs, PairOptions::default()).unwrap();
-        let events = Events {
+        let events = StageEvents {
             ts_ns: &[0, 1, 2, 3, 4, 5, 6],
-            id: &[1, 1, 2, 2, 1, 2, 3],
-            id_nulls: None,
-            group: None,
+            keys: &[(&[1, 1, 2, 2, 1, 2, 3], None)],
+            pipeline: None,
         };
         pairs.push_columns(&events, &stage, |_| ()).unwrap();
         pairs.finish();
-        pairs.pairs().iter().map(|pair| pair.pairer.counts()).collect()
+        pairs.pairs().iter().map(|pair| pair.pipelines.counts()).collect()
     }
 
     #[test]
@@ -218,7 +193,7 @@ mod tests {
         let same = StagePairs::<()>::new([("a", "a")], PairOptions::default()).err();
         assert_eq!(same, Some(StageError::Same { stage: "a".into() }));
         let mut pairs = StagePairs::<()>::new([("a", "b")], PairOptions::default()).unwrap();
-        let events = Events { ts_ns: &[0], id: &[1], id_nulls: None, group: None };
+        let events = StageEvents { ts_ns: &[0], keys: &[], pipeline: None };
         let numbers: ArrayRef = Arc::new(Int64Array::from(vec![1]));
         let refused = pairs.push_columns(&events, &numbers, |_| ());
         assert_eq!(refused, Err(StageError::NotStrings { found: DataType::Int64 }));

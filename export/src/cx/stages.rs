@@ -1,11 +1,8 @@
 //! Frames from pairs of stage events.
 
-use arrow::array::{Array, AsArray, Int64Array, RecordBatch};
-use arrow::buffer::{BooleanBuffer, NullBuffer};
+use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::{DataType, Int32Type};
-use bl_align::pair::{
-    Event, Events, Key, KeylessPairer, Pair, PairCounts, PairOptions, Side, StagePairs,
-};
+use bl_align::pair::{Pair, PairCounts, PairOptions, Pipelines, StageEvents, sides};
 use bl_query::{Batches, Query};
 use bl_store::Session;
 
@@ -21,7 +18,7 @@ pub(super) struct StageFrames {
     session: String,
     pair: StagePair,
     batches: Batches,
-    pairing: Option<Pairing>,
+    pairing: Pipelines,
     /// The one pipeline; none before the first event.
     pipeline: Option<Option<String>>,
     last_ns: Option<i64>,
@@ -34,12 +31,6 @@ pub(super) struct StageFrames {
     ended: bool,
 }
 
-/// By key where events have one, else by their order.
-enum Pairing {
-    ByKey(StagePairs),
-    InOrder(Box<KeylessPairer>),
-}
-
 impl StageFrames {
     pub async fn open(query: &Query, session: &Session, pair: &StagePair) -> Result<Self, CxError> {
         let wanted = wanted(pair);
@@ -48,7 +39,10 @@ impl StageFrames {
             session: session.id().to_string(),
             pair: pair.clone(),
             batches,
-            pairing: None,
+            pairing: Pipelines::new(PairOptions {
+                window_ns: pair.window_ns,
+                ..PairOptions::default()
+            }),
             pipeline: None,
             last_ns: None,
             timeless: 0,
@@ -70,7 +64,8 @@ impl StageFrames {
                 }
                 None => {
                     self.ended = true;
-                    self.counts = self.pairing.as_mut().map(Pairing::finish).unwrap_or_default();
+                    self.pairing.finish();
+                    self.counts = self.pairing.counts();
                 }
             }
             self.put(frames);
@@ -104,10 +99,10 @@ impl StageFrames {
                 counts.unkeyed
             ));
         }
-        if matches!(self.pairing, Some(Pairing::InOrder(_))) {
+        if self.pairing.any_keyless() {
             notes.push(format!(
-                "events of {stage_a} and {stage_b} carry no frame number, running time or PTS: they were paired \
-                 by their order"
+                "events of {stage_a} and {stage_b} carry no frame number, running time or PTS that both tell: they were \
+                 paired by their order"
             ));
         }
         if self.timeless > 0 {
@@ -125,42 +120,19 @@ impl StageFrames {
         let keys = KEYS.map(|column| rows::integers(batch, column));
         let [frame, key_ns, pts_ns] = keys;
         let keys = [frame?, key_ns?, pts_ns?];
-        let pairing = match &mut self.pairing {
-            Some(pairing) => pairing,
-            _ if ts_ns.is_empty() => return Ok(()),
-            empty => {
-                let is_keyed = keys.iter().any(|key| key.null_count() < key.len());
-                empty.insert(Pairing::new(&self.pair, is_keyed)?)
-            }
-        };
-        match pairing {
-            Pairing::ByKey(pairs) => {
-                let (id, id_nulls, group) = first_key(&keys);
-                let events = Events {
-                    ts_ns,
-                    id: id.values(),
-                    id_nulls: id_nulls.as_ref(),
-                    group: group.as_deref(),
-                };
-                pairs.push_columns(&events, stage, |_| ()).map_err(|e| rows::broken(e.to_string()))
-            }
-            Pairing::InOrder(pairer) => {
-                let stages = rows::texts(batch, STAGE)?;
-                for (&ts_ns, stage) in ts_ns.iter().zip(&stages) {
-                    let side = if stage == Some(&self.pair.stage_a) { Side::A } else { Side::B };
-                    pairer.push(Event { ts_ns, key: Key::default(), side, carry: () });
-                }
-                Ok(())
-            }
-        }
+        let keys = keys.each_ref().map(|key| (key.values().as_ref(), key.nulls()));
+        let events = StageEvents { ts_ns, keys: &keys, pipeline: None };
+        let sides = sides(stage, &self.pair.stage_a, &self.pair.stage_b);
+        let sides = sides.map_err(|e| rows::broken(e.to_string()))?;
+        self.pairing.push_columns(&events, |row| sides[row], |_| ());
+        Ok(())
     }
 
     /// The frames that are settled.
     fn put(&mut self, frames: &mut Vec<Frame>) {
-        let Some(pairing) = &mut self.pairing else { return };
-        let pairs = pairing.take();
+        let pairs = self.pairing.take_settled();
         frames.reserve(pairs.len());
-        for Pair { ts_ns, latency_ns, .. } in pairs.iter() {
+        for Pair { ts_ns, latency_ns, .. } in pairs {
             let last_ns = self.last_ns.replace(ts_ns);
             let frame_ns = match self.pair.metric {
                 Metric::Latency => latency_ns,
@@ -248,40 +220,6 @@ impl StageFrames {
     }
 }
 
-impl Pairing {
-    fn new(pair: &StagePair, is_keyed: bool) -> Result<Self, CxError> {
-        let options = PairOptions { window_ns: pair.window_ns, ..PairOptions::default() };
-        Ok(match is_keyed {
-            true => {
-                let stages = [(pair.stage_a.as_str(), pair.stage_b.as_str())];
-                let pairs = StagePairs::new(stages, options);
-                Self::ByKey(pairs.map_err(|e| CxError::Stages(e.to_string()))?)
-            }
-            false => Self::InOrder(Box::new(KeylessPairer::new(0, options))),
-        })
-    }
-
-    fn finish(&mut self) -> PairCounts {
-        match self {
-            Self::ByKey(pairs) => {
-                pairs.finish();
-                pairs.pairs()[0].pairer.counts()
-            }
-            Self::InOrder(pairer) => {
-                pairer.finish();
-                pairer.counts()
-            }
-        }
-    }
-
-    fn take(&mut self) -> bl_align::pair::Pairs {
-        match self {
-            Self::ByKey(pairs) => pairs.pairs()[0].pairer.take(),
-            Self::InOrder(pairer) => pairer.take(),
-        }
-    }
-}
-
 /// Whether any event of `stage_b` was recorded.
 async fn is_seen(query: &Query, pair: &StagePair) -> Result<bool, CxError> {
     let stage_b = rows::literal(&pair.stage_b);
@@ -305,17 +243,4 @@ fn of_pipeline(pair: &StagePair) -> String {
         Some("") => "(pipeline IS NULL OR pipeline = '')".into(),
         Some(name) => format!("pipeline = {}", rows::literal(name)),
     }
-}
-
-/// The first of the keys that an event has, and which of them it is: numbers of different kinds never pair.
-fn first_key(keys: &[Int64Array; 3]) -> (Int64Array, Option<NullBuffer>, Option<Vec<u32>>) {
-    if keys[0].null_count() == 0 {
-        return (keys[0].clone(), None, None);
-    }
-    let events = keys[0].len();
-    let kind = |event: usize| keys.iter().position(|key| key.is_valid(event));
-    let id = (0..events).map(|event| kind(event).map_or(0, |kind| keys[kind].value(event)));
-    let valid = BooleanBuffer::collect_bool(events, |event| kind(event).is_some());
-    let group = (0..events).map(|event| kind(event).unwrap_or(0) as u32).collect();
-    (id.collect::<Vec<i64>>().into(), Some(NullBuffer::new(valid)), Some(group))
 }

@@ -2,12 +2,12 @@
 //!
 //! The live window and the routes over past sessions use the same aligner, so that both show the same rows.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 
-use arrow::array::{Array, ArrayRef, RecordBatch};
+use arrow::array::{Array, RecordBatch};
 use bl_align::energy::{EnergyIndex, EnergyOptions, Gaps, Method};
 use bl_align::pair::{
-    Events, Order, Pair, PairCounts, PairOptions, StageError, StagePairs, Wanted,
+    KeyColumn, Order, Pair, PairCounts, PairOptions, StageError, StageEvents, StagePairs, Wanted,
 };
 
 use super::cells::Cells;
@@ -53,7 +53,8 @@ type Carry = Option<i64>;
 /// Pairs the events of several pairs of stages, and looks up their power.
 pub struct Aligner {
     pairs: StagePairs<Carry>,
-    groups: HashMap<(Option<String>, usize), u32>,
+    /// Names of the pipelines, by their numbers.
+    pipelines: Vec<Option<String>>,
     held: EnergyIndex,
     line: EnergyIndex,
     /// Pairs that wait for power, one queue a pair of stages.
@@ -75,7 +76,7 @@ impl Aligner {
         };
         Ok(Self {
             pairs: StagePairs::new(pairs.iter().cloned(), options)?,
-            groups: HashMap::new(),
+            pipelines: Vec::new(),
             held: index(Method::Hold),
             line: index(Method::Trapezoid),
             waiting: pairs.iter().map(|_| VecDeque::new()).collect(),
@@ -89,32 +90,18 @@ impl Aligner {
     /// When the stage column does not hold strings.
     pub fn push_events(&mut self, rows: &RecordBatch) -> Result<(), StageError> {
         let cells = Cells(rows);
-        let count = cells.rows();
-        let (mut ids, mut groups) = (Vec::with_capacity(count), Vec::with_capacity(count));
-        let mut known = Vec::with_capacity(count);
-        for row in 0..count {
-            let key =
-                KEYS.iter().enumerate().find_map(|(k, name)| Some((k, cells.int(name, row)?)));
-            let (kind, id) = key.unwrap_or((0, 0));
-            ids.push(id);
-            known.push(key.is_some());
-            groups.push(self.group(cells.text("pipeline", row), kind));
+        let Some(stage) = rows.column_by_name("stage").filter(|stage| !stage.is_empty()) else {
+            return Ok(());
+        };
+        let mut pipelines = Vec::with_capacity(cells.rows());
+        for row in 0..cells.rows() {
+            pipelines.push(self.pipeline(cells.text("pipeline", row)));
             if let Some(stage) = cells.text("stage", row) {
                 self.count(stage);
             }
         }
-        let nulls = arrow::buffer::NullBuffer::from(known);
-        let events = Events {
-            ts_ns: cells.ts(),
-            id: &ids,
-            id_nulls: Some(&nulls).filter(|nulls| nulls.null_count() > 0),
-            group: Some(&groups),
-        };
-        let Some(stage) = rows.column_by_name("stage") else { return Ok(()) };
-        let stage: &ArrayRef = stage;
-        if stage.is_empty() {
-            return Ok(());
-        }
+        let keys: Vec<KeyColumn<'_>> = KEYS.iter().filter_map(|name| cells.numbers(name)).collect();
+        let events = StageEvents { ts_ns: cells.ts(), keys: &keys, pipeline: Some(&pipelines) };
         self.pairs.push_columns(&events, stage, |row| cells.int("frame", row))
     }
 
@@ -127,9 +114,15 @@ impl Aligner {
         }
     }
 
-    fn group(&mut self, pipeline: Option<&str>, kind: usize) -> u32 {
-        let next = self.groups.len() as u32;
-        *self.groups.entry((pipeline.map(str::to_string), kind)).or_insert(next)
+    fn pipeline(&mut self, name: Option<&str>) -> u32 {
+        let next = self.pipelines.len() as u32;
+        match self.pipelines.iter().position(|known| known.as_deref() == name) {
+            Some(at) => at as u32,
+            None => {
+                self.pipelines.push(name.map(str::to_string));
+                next
+            }
+        }
     }
 
     /// Takes a sample of system power. One that is older than the last is left out, as is one that is null.
@@ -161,9 +154,9 @@ impl Aligner {
     /// The rows of one pair of stages that are complete at `now_ns`, each once.
     pub fn take(&mut self, pair: usize, now_ns: i64) -> Vec<PairRow> {
         let Some(stages) = self.pairs.pairs().get_mut(pair) else { return Vec::new() };
-        let found = stages.pairer.take();
+        let found = stages.pipelines.take();
         let waiting = &mut self.waiting[pair];
-        waiting.extend(found.iter());
+        waiting.extend(found);
         let covered_ns = self.line.last_ts_ns();
         let mut rows = Vec::with_capacity(waiting.len());
         let mut still = VecDeque::new();
@@ -189,7 +182,7 @@ impl Aligner {
 
     /// What became of the events of a pair of stages so far.
     pub fn counts(&mut self, pair: usize) -> PairCounts {
-        self.pairs.pairs().get(pair).map(|pair| pair.pairer.counts()).unwrap_or_default()
+        self.pairs.pairs().get(pair).map(|pair| pair.pipelines.counts()).unwrap_or_default()
     }
 
     /// Events of each stage so far.

@@ -1,6 +1,7 @@
 //! Reading rows by the names of their columns.
 
 use arrow::array::{Array, AsArray, BooleanArray, RecordBatch, StringArray};
+use arrow::buffer::NullBuffer;
 use arrow::datatypes::{
     DataType, Decimal32Type, Float32Type, Float64Type, Int16Type, Int32Type, Int64Type,
     TimestampNanosecondType, UInt64Type,
@@ -37,6 +38,12 @@ impl<'a> Cells<'a> {
     pub fn int(&self, name: &str, row: usize) -> Option<i64> {
         let column = self.0.column_by_name(name)?.as_primitive_opt::<Int64Type>()?;
         column.is_valid(row).then(|| column.value(row))
+    }
+
+    /// A column of 64-bit integers, and which of them are not null; `None` where there is no such column.
+    pub fn numbers(&self, name: &str) -> Option<(&'a [i64], Option<&'a NullBuffer>)> {
+        let column = self.0.column_by_name(name)?.as_primitive_opt::<Int64Type>()?;
+        Some((column.values(), column.nulls()))
     }
 
     /// The unscaled integer of a decimal, such as milliwatts; `None` where it is null or there is no such column.

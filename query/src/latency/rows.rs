@@ -148,7 +148,7 @@ impl Run {
     fn add_pipeline(&mut self, name: Option<String>, first: FirstKeys) -> usize {
         let options =
             PairOptions { window_ns: self.task.method.window_ns, ..PairOptions::default() };
-        self.pairings.push((name, PipelinePairer::new(0, options, first)));
+        self.pairings.push((name, PipelinePairer::new(options, first)));
         self.pairings.len() - 1
     }
 

@@ -3,17 +3,14 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use bl_align::pair::{PairCounts, Side};
+use bl_align::pair::{PairCounts, sides};
 use datafusion::arrow::array::{
-    Array, ArrayRef, AsArray, BooleanArray, RecordBatch, RecordBatchOptions, StringArray,
-    downcast_dictionary_array,
+    Array, ArrayRef, AsArray, BooleanArray, RecordBatch, RecordBatchOptions,
 };
 use datafusion::arrow::buffer::ScalarBuffer;
 use datafusion::arrow::compute::{cast, interleave};
-use datafusion::arrow::datatypes::{
-    ArrowNativeType, DataType, Int64Type, SchemaRef, TimeUnit, UInt64Type,
-};
-use datafusion::common::{Result, exec_err};
+use datafusion::arrow::datatypes::{DataType, Int64Type, SchemaRef, TimeUnit, UInt64Type};
+use datafusion::common::{Result, exec_datafusion_err, exec_err};
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
 use datafusion::physical_expr::PhysicalExpr;
@@ -26,7 +23,7 @@ use futures::StreamExt;
 
 use super::kernel::PairOn;
 use super::node::KeyRule;
-use super::pairing::{Batch, Frames, KeyColumn, Pairing};
+use super::pairing::{Batch, Frames, OwnedKeys, Pairing};
 use crate::columns::{Keys, nanoseconds};
 use crate::operator::Output;
 
@@ -175,8 +172,9 @@ impl Pairs {
             );
         }
         let stage = self.on.stage.evaluate(batch)?.into_array(batch.num_rows())?;
-        let sides = sides(&stage, &self.on.what.stage_a, &self.on.what.stage_b)?;
-        let keys = self.on.keys.iter().map(|key| -> Result<KeyColumn> {
+        let sides = sides(&stage, &self.on.what.stage_a, &self.on.what.stage_b)
+            .map_err(|e| exec_datafusion_err!("{e}"))?;
+        let keys = self.on.keys.iter().map(|key| -> Result<OwnedKeys> {
             id(&key.evaluate(batch)?.into_array(batch.num_rows())?)
         });
         let keys = keys.collect::<Result<Vec<_>>>()?;
@@ -251,31 +249,8 @@ impl Pairs {
     }
 }
 
-/// Which end of the pair each event is.
-fn sides(stage: &ArrayRef, stage_a: &str, stage_b: &str) -> Result<Vec<Option<Side>>> {
-    let side = |name: Option<&str>| match name {
-        Some(name) if name == stage_a => Some(Side::A),
-        Some(name) if name == stage_b => Some(Side::B),
-        _ => None,
-    };
-    if let Some(dictionary) = stage.as_any_dictionary_opt() {
-        let names = cast(dictionary.values(), &DataType::Utf8)?;
-        let table: Vec<Option<Side>> = names.as_string::<i32>().iter().map(side).collect();
-        return Ok(downcast_dictionary_array!(
-            stage => match stage.keys().nulls() {
-                None => stage.keys().values().iter().map(|key| table[key.as_usize()]).collect(),
-                Some(_) => stage.keys().iter().map(|key| key.and_then(|key| table[key.as_usize()])).collect(),
-            },
-            other => return exec_err!("stages of type {other} cannot be read")
-        ));
-    }
-    let names = cast(stage, &DataType::Utf8)?;
-    let names: &StringArray = names.as_string();
-    Ok(names.iter().map(side).collect())
-}
-
 /// A key column as ids; an unsigned number by its bits.
-fn id(key: &ArrayRef) -> Result<KeyColumn> {
+fn id(key: &ArrayRef) -> Result<OwnedKeys> {
     let nulls = key.logical_nulls().filter(|nulls| nulls.null_count() > 0);
     let values = match key.data_type() {
         DataType::UInt64 => {
