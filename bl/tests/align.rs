@@ -25,16 +25,11 @@ fn bl(folder: &Path, arguments: &[&str]) -> (i32, String, String) {
 
 /// A session of as many frames, 20 ms apart and 5 ms long, every tenth of them dropped.
 fn record(folder: &Path, name: &str, frames: i64) {
-    record_keyed(folder, name, frames, |_, frame| (Some(frame), None));
+    record_keyed(folder, name, frames, |_, frame| [Some(frame), None]);
 }
 
 /// The same with frame numbers and running times of a stage's events as they are told.
-fn record_keyed(
-    folder: &Path,
-    name: &str,
-    frames: i64,
-    keys: fn(&str, i64) -> (Option<i64>, Option<i64>),
-) {
+fn record_keyed(folder: &Path, name: &str, frames: i64, keys: fn(&str, i64) -> [Option<i64>; 2]) {
     let spec = SessionSpec {
         id: Some(name.parse().unwrap()),
         node: "lab".into(),
@@ -54,7 +49,7 @@ fn record_keyed(
             }
             rows.begin(ts, "socket");
             rows.str(stage, name);
-            let (frame, key_ns) = keys(name, frame);
+            let [frame, key_ns] = keys(name, frame);
             if let Some(frame) = frame {
                 rows.i64(number, frame);
             }
@@ -131,9 +126,9 @@ fn pairs_are_the_same_aligned_asked_and_exported() {
     let folder = dir.path();
     std::fs::write(folder.join("config.toml"), "").unwrap();
     record_keyed(folder, "lost", 100, |stage, frame| {
-        ((stage == "ingress").then_some(frame), Some(frame * 20_000_000))
+        [(stage == "ingress").then_some(frame), Some(frame * 20_000_000)]
     });
-    record_keyed(folder, "none", 100, |_, _| (None, None));
+    record_keyed(folder, "none", 100, |_, _| [None, None]);
     for session in ["lost", "none"] {
         let counts = |from: &str| {
             let sql = format!(

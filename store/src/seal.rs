@@ -16,7 +16,7 @@ use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterVersi
 
 use crate::error::{Result, StoreError};
 use crate::layout::{SessionDir, create_dir_durably, sync_dir};
-use crate::rest::{Origin, at_rest};
+use crate::rest::{Origin, at_rest, in_order};
 use crate::segment::{Damage, SegmentReader};
 
 /// What became of a segment.
@@ -33,16 +33,18 @@ pub(crate) struct Sealed {
 pub(crate) fn seal(dir: &SessionDir, table: &Table, origin: &Origin, seq: u64) -> Result<Sealed> {
     let segment = dir.segment(&table.name, seq);
     let mut reader = SegmentReader::open(&segment, table)?;
-    let batches = reader.read_new()?;
+    let mut batches = Vec::new();
+    while let Some(rows) = reader.read_some()? {
+        batches.push(at_rest(table, origin, &[rows])?);
+    }
+    let batches = in_order(table, batches)?;
     let damage = reader.damage().clone();
-    let rows: u64 = batches.iter().map(|b| b.num_rows() as u64).sum();
+    let rows = batches.iter().map(|b| b.num_rows() as u64).sum();
     let mut file = None;
-    if rows > 0 {
-        let batch = at_rest(table, origin, &batches)?;
-        drop(batches);
-        let first = batch.column(0).as_primitive::<TimestampNanosecondType>().value(0);
+    if let Some(first) = batches.first() {
+        let first = first.column(0).as_primitive::<TimestampNanosecondType>().value(0);
         let path = dir.sealed(&table.name, seq, first);
-        write_parquet(&path, table, &batch)?;
+        write_parquet(&path, table, &batches)?;
         file = Some(path);
     }
     put_away(&segment, &damage)?;
@@ -59,17 +61,18 @@ pub(crate) fn put_away(segment: &Path, damage: &Damage) -> Result<()> {
     segment.parent().map_or(Ok(()), sync_dir)
 }
 
-/// Writes rows at rest as a Parquet file of the store: beside, synced, renamed, folder synced.
+/// Writes rows at rest, in order, as a Parquet file of the store: beside, synced, renamed, folder synced.
 ///
 /// # Errors
 /// When the file cannot be written; nothing is at `path` then.
-pub fn write_parquet(path: &Path, table: &Table, batch: &RecordBatch) -> Result<()> {
+pub fn write_parquet(path: &Path, table: &Table, batches: &[RecordBatch]) -> Result<()> {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let folder = path.parent().unwrap_or(Path::new("."));
     create_dir_durably(folder)?;
     // Hidden, so that no engine's glob takes it for data.
     let beside = folder.join(format!(".{name}.tmp"));
-    let written = write_beside(&beside, table, batch).and_then(|()| Ok(fs::rename(&beside, path)?));
+    let written =
+        write_beside(&beside, table, batches).and_then(|()| Ok(fs::rename(&beside, path)?));
     if let Err(e) = written {
         // What is left of it is removed at the next start, if not now.
         let _ = fs::remove_file(&beside);
@@ -78,7 +81,7 @@ pub fn write_parquet(path: &Path, table: &Table, batch: &RecordBatch) -> Result<
     sync_dir(folder)
 }
 
-fn write_beside(path: &Path, table: &Table, batch: &RecordBatch) -> Result<()> {
+fn write_beside(path: &Path, table: &Table, batches: &[RecordBatch]) -> Result<()> {
     let failed = |source| StoreError::Parquet { path: path.into(), source };
     let file = fs::File::create(path)?;
     let options = ArrowWriterOptions::new()
@@ -87,7 +90,7 @@ fn write_beside(path: &Path, table: &Table, batch: &RecordBatch) -> Result<()> {
         .with_skip_arrow_metadata(true);
     let mut writer =
         ArrowWriter::try_new_with_options(file.file(), table.schema(), options).map_err(failed)?;
-    writer.write(batch).map_err(failed)?;
+    batches.iter().try_for_each(|batch| writer.write(batch)).map_err(failed)?;
     writer.close().map_err(failed)?;
     Ok(file.sync_all()?)
 }

@@ -8,7 +8,8 @@ use arrow_buffer::{Buffer, MutableBuffer};
 use arrow_ipc::MetadataVersion;
 use arrow_ipc::reader::StreamDecoder;
 use arrow_ipc::writer::{IpcWriteOptions, StreamEncoder};
-use arrow_schema::SchemaRef;
+use arrow_schema::{ArrowError, SchemaRef};
+use arrow_select::concat::concat_batches;
 use bl_schemas::Table;
 use fs_err as fs;
 
@@ -108,6 +109,9 @@ impl Damage {
     }
 }
 
+/// Bytes of a segment that are read at a time.
+const WINDOW: usize = 1 << 20;
+
 /// Reads a segment, and again what has been appended since.
 #[derive(Debug)]
 pub struct SegmentReader {
@@ -142,27 +146,65 @@ impl SegmentReader {
     /// # Errors
     /// When the file cannot be read or is no segment. Damage is no error: see [`damage`](Self::damage).
     pub fn read_new(&mut self) -> Result<Vec<RecordBatch>> {
-        let bytes = self.read_rest()?;
-        let mut start = 0;
-        if self.at == 0 {
-            if bytes.len() < frame::FILE_HEADER.len() {
-                self.damage.torn_bytes = bytes.len() as u64;
-                return Ok(Vec::new());
+        let mut batches = Vec::new();
+        while let Some(batch) = self.read_some()? {
+            batches.push(batch);
+        }
+        Ok(batches)
+    }
+
+    /// The next rows as one batch: those of about [`WINDOW`] bytes, so that a whole segment need not be in memory,
+    /// and so that its many small frames do not stay small (an array costs some hundred bytes, whatever it holds).
+    /// `None` where no whole frame is left.
+    ///
+    /// # Errors
+    /// As [`read_new`](Self::read_new).
+    pub fn read_some(&mut self) -> Result<Option<RecordBatch>> {
+        let mut window = WINDOW;
+        loop {
+            let bytes = self.read_window(window)?;
+            let is_all = bytes.len() < window;
+            let start = if self.at == 0 { frame::FILE_HEADER.len() } else { 0 };
+            let scan = bytes.get(start..).map(frame::scan).unwrap_or_default();
+            if scan.end == 0 {
+                if is_all {
+                    self.damage.torn_bytes = bytes.len().saturating_sub(start) as u64;
+                    return Ok(None);
+                }
+                // A large frame, or a long stretch of damage.
+                window *= 2;
+                continue;
             }
-            start = frame::FILE_HEADER.len();
-            // A flipped byte in the header costs nothing: frames are found by their own checksums.
-            if bytes[..start] != frame::FILE_HEADER {
-                self.damage.bytes += start as u64;
+            let batches = self.accept(&bytes, start, scan, is_all)?;
+            window = WINDOW;
+            match &batches[..] {
+                [] => {}
+                [one] => return Ok(Some(one.clone())),
+                [first, ..] => {
+                    let joined = concat_batches(first.schema_ref(), &batches);
+                    return joined.map(Some).map_err(|e| self.broken(e));
+                }
             }
         }
-        let scan = frame::scan(&bytes[start..]);
+    }
+
+    /// Takes the frames that were found in bytes from where the last ones ended.
+    fn accept(
+        &mut self,
+        bytes: &Buffer,
+        start: usize,
+        scan: frame::Scan,
+        is_all: bool,
+    ) -> Result<Vec<RecordBatch>> {
+        // A flipped byte in the header costs nothing: frames are found by their own checksums.
+        if bytes[..start] != frame::FILE_HEADER[..start] {
+            self.damage.bytes += start as u64;
+        }
         self.damage.bytes += scan.damaged.iter().map(|(r, _)| r.len() as u64).sum::<u64>();
         self.damage.rows += scan.damaged.iter().map(|(_, rows)| u64::from(*rows)).sum::<u64>();
         let whole = start + scan.end;
-        self.damage.torn_bytes = (bytes.len() - whole) as u64;
-        if scan.end > 0 {
-            self.at += whole as u64;
-        }
+        self.damage.torn_bytes = if is_all { (bytes.len() - whole) as u64 } else { 0 };
+        self.at += whole as u64;
         let mut batches = Vec::with_capacity(scan.frames.len());
         if self.decoder.schema().is_none() && scan.frames.first().is_some_and(|f| f.rows > 0) {
             self.decode(schema_message(&self.schema)?)?;
@@ -185,18 +227,24 @@ impl SegmentReader {
     }
 
     fn decode(&mut self, mut payload: Buffer) -> Result<Option<RecordBatch>> {
-        let broken = |e| StoreError::arrow(format!("{}", self.path.display()), e);
         let mut rows = None;
         while payload.len() >= 8 {
-            if let Some(batch) = self.decoder.decode(&mut payload).map_err(broken)? {
+            let decoded = self.decoder.decode(&mut payload);
+            if let Some(batch) = decoded.map_err(|e| self.broken(e))? {
                 rows = Some(batch);
             }
         }
         Ok(rows.filter(|b| b.num_rows() > 0))
     }
 
-    fn read_rest(&mut self) -> Result<Buffer> {
-        let length = self.file.metadata()?.len().saturating_sub(self.at) as usize;
+    fn broken(&self, e: ArrowError) -> StoreError {
+        StoreError::arrow(format!("{}", self.path.display()), e)
+    }
+
+    /// At most so many bytes, from where the last frame ended.
+    fn read_window(&self, window: usize) -> Result<Buffer> {
+        let rest = self.file.metadata()?.len().saturating_sub(self.at) as usize;
+        let length = rest.min(window);
         let mut bytes = MutableBuffer::from_len_zeroed(length);
         let mut filled = 0;
         while filled < length {
@@ -257,12 +305,20 @@ mod tests {
         for k in 0..5 {
             writer.append(&rows(k * 10, 10)).unwrap();
             writer.append(&rows(k * 10 + 10, 3)).unwrap();
-            assert_eq!(reader.read_new().unwrap(), [rows(k * 10, 10), rows(k * 10 + 10, 3)]);
+            assert_eq!(reader.read_new().unwrap(), [rows(k * 10, 13)]);
         }
         writer.sync().unwrap();
         assert_eq!(writer.bytes(), std::fs::metadata(&path).unwrap().len());
         assert_eq!(reader.damage(), &Damage::default());
-        assert_eq!(SegmentReader::open(&path, table).unwrap().read_new().unwrap().len(), 10);
+        let mut all = SegmentReader::open(&path, table).unwrap().read_new().unwrap();
+        assert_eq!(all.iter().map(RecordBatch::num_rows).sum::<usize>(), 65);
+        // Longer than is read at a time.
+        writer.append(&rows(0, 40_000)).unwrap();
+        writer.append(&rows(40_000, 2)).unwrap();
+        all = reader.read_new().unwrap();
+        assert_eq!(concat_batches(all[0].schema_ref(), &all).unwrap(), rows(0, 40_002));
+        let again = SegmentReader::open(&path, table).unwrap().read_new().unwrap();
+        assert_eq!(again.iter().map(RecordBatch::num_rows).sum::<usize>(), 65 + 40_002);
     }
 
     #[test]
@@ -282,12 +338,14 @@ mod tests {
         bytes.extend([7; 100]);
         std::fs::write(&path, &bytes).unwrap();
         let mut reader = SegmentReader::open(&path, table).unwrap();
-        assert_eq!(reader.read_new().unwrap(), [rows(0, 10), rows(20, 10), rows(30, 10)]);
+        let wanted = [rows(0, 10), rows(20, 20)];
+        let found = reader.read_new().unwrap();
+        assert_eq!(found, [concat_batches(found[0].schema_ref(), &wanted).unwrap()]);
         let damage = Damage { bytes: ends[2] - ends[1], rows: 10, torn_bytes: 100 };
         assert_eq!(reader.damage(), &damage);
         // Nor is the frame with the schema missed.
         bytes[30] ^= 1;
         std::fs::write(&path, &bytes).unwrap();
-        assert_eq!(SegmentReader::open(&path, table).unwrap().read_new().unwrap().len(), 3);
+        assert_eq!(SegmentReader::open(&path, table).unwrap().read_new().unwrap(), found);
     }
 }
