@@ -1,6 +1,6 @@
 //! `bl ingest`: record.
 
-mod sources;
+pub mod sources;
 mod status;
 
 use std::sync::Arc;

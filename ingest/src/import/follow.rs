@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::Read;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use bl_store::clock::realtime_ns;
@@ -71,9 +72,14 @@ impl FollowMangoHud {
     /// # Errors
     /// When it cannot be opened.
     pub fn open(path: &Path) -> Result<Self, ImportError> {
+        let io = |e| ImportError::io(path, e);
+        // To open a pipe would wait for whoever writes it, for ever perhaps.
+        if !std::fs::metadata(path).map_err(io)?.is_file() {
+            return Err(ImportError::format(path, 0, "it is no file, and only files are followed"));
+        }
         Ok(Self {
             path: path.to_path_buf(),
-            file: File::open(path).map_err(|e| ImportError::io(path, e))?,
+            file: File::open(path).map_err(io)?,
             log: Log::new(path),
             number: 0,
             carry: Vec::new(),
@@ -91,13 +97,15 @@ impl FollowMangoHud {
     /// lost in between.
     ///
     /// # Errors
-    /// When the log cannot be read, is none of MangoHud, or has become shorter.
+    /// When the log cannot be read, is none of MangoHud, has become shorter, or has been removed.
     pub fn frames(&mut self) -> Result<Vec<Frame>, ImportError> {
         let io = |e| ImportError::io(&self.path, e);
-        if self.file.metadata().map_err(io)?.len() < self.read_bytes {
+        let state = self.file.metadata().map_err(io)?;
+        if state.len() < self.read_bytes {
             let what = "the log has become shorter: it is being written anew; follow it again";
             return Err(ImportError::format(&self.path, self.number, what));
         }
+        let is_removed = state.nlink() == 0;
         let read = self.file.read_to_end(&mut self.carry).map_err(io)?;
         self.read_bytes += read as u64;
         let text = std::mem::take(&mut self.carry);
@@ -109,6 +117,10 @@ impl FollowMangoHud {
             rest = &rest[end + 1..];
         }
         self.carry = rest.to_vec();
+        if is_removed && frames.is_empty() {
+            let what = "the log has been removed; what was in it is recorded";
+            return Err(ImportError::format(&self.path, self.number, what));
+        }
         Ok(frames)
     }
 }
