@@ -82,7 +82,7 @@ fn answering(requests: usize, answer: &'static [u8]) -> std::net::SocketAddr {
     let run = move || {
         for stream in listener.incoming().take(requests) {
             let mut stream = stream.unwrap();
-            stream.read(&mut [0; 4096]).unwrap();
+            assert!(stream.read(&mut [0; 4096]).unwrap() > 0);
             stream.write_all(answer).unwrap();
         }
     };
