@@ -6,7 +6,7 @@ cd "$(dirname "$0")/.."
 target=${CARGO_TARGET_DIR:-$PWD/target}
 folder=${1:-$target/handout}
 cargo build --profile dist -p bl
-rm -rf "$folder"
+rm -rf "$folder"/{bl,deploy,gstreamer}
 install -D "$target/dist/bl" "$folder/bl"
 install -m 644 LICENSE README.md "$folder"
 cp -r deploy "$folder/deploy"

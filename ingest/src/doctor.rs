@@ -11,7 +11,7 @@ mod tests;
 use serde::Serialize;
 
 pub use boards::{boards, permission};
-pub use devices::{amd, gstreamer, intel, nvidia, rapl, sensors};
+pub use devices::{amd, chosen_cards, gstreamer, intel, nvidia, rapl, sensors};
 pub use machine::{clock_source, clock_sync, data_root, free_space, host};
 pub use reach::{broker, events_socket, listen, pytools, support_kit};
 

@@ -83,7 +83,8 @@ fn gpus(config: &Config, root: &Path) -> Vec<Finding> {
         wants(GpuProvider::Amd).then(|| doctor::amd(root, is_asked)),
         wants(GpuProvider::Intel).then(|| doctor::intel(root, is_asked)),
     ];
-    found.into_iter().flatten().collect()
+    let chosen = doctor::chosen_cards(root, &sources::chosen_cards(config));
+    found.into_iter().flatten().chain(chosen).collect()
 }
 
 /// The servers of other programs that boards are read from.

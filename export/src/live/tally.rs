@@ -169,3 +169,38 @@ impl Tallies {
         self.health.iter().cloned().collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bl_store::{Reason, health_row};
+
+    #[test]
+    fn who_waits_hangs_is_refused_or_given_up_is_told_apart() {
+        let mut tallies = Tallies::default();
+        let health = bl_schemas::table("health").unwrap();
+        for (source, reason) in [
+            ("gpu.nvml", Reason::Down),
+            ("host.rapl", Reason::Denied),
+            ("host.hwmon", Reason::Stalled),
+            ("benchlab.kit", Reason::Ended),
+        ] {
+            tallies.note(&health_row(health, 1, source, reason, 1, "why"));
+        }
+        let sources = tallies.sources_json(2, false);
+        let states: Vec<_> = sources
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|s| [&s["name"], &s["state"], &s["detail"]].map(|v| v.as_str().unwrap()))
+            .collect();
+        let expected = [
+            ["benchlab.kit", "ended", "why"],
+            ["gpu.nvml", "waiting", "why"],
+            ["host.hwmon", "waiting", "why"],
+            ["host.rapl", "waiting", "why"],
+        ];
+        assert_eq!(states, expected);
+        assert_eq!(tallies.sources()["benchlab.kit"].errors, 1);
+    }
+}

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::Command;
 
 use super::Finding;
-use crate::gpu::card_names;
+use crate::gpu::{self, Choice, card_names};
 use crate::probe::{PLUGIN_FILE, find_plugin};
 use crate::rapl;
 
@@ -45,6 +45,24 @@ fn cards(root: &Path, subject: &'static str, drivers: &[&str], is_asked: bool) -
         }
         names => Finding::works(subject, names.join(", ")),
     }
+}
+
+/// Cards that were chosen, by index, UUID or PCI address, and are none of those that NVML or the kernel shows.
+pub fn chosen_cards(root: &Path, chosen: &[String]) -> Vec<Finding> {
+    let cards = [gpu::nvml_identities(), gpu::identities(root)].concat();
+    let is_there = |name: &&String| {
+        let choice = Choice::only(vec![(*name).clone()]);
+        cards.iter().any(|card| choice.takes(card))
+    };
+    let known: Vec<&str> = cards.iter().map(|card| card.uuid.as_str()).collect();
+    let known = if known.is_empty() { "there is none".to_owned() } else { known.join(", ") };
+    let missing = chosen.iter().filter(|name| !is_there(name));
+    missing
+        .map(|name| {
+            Finding::failing("chosen GPU", format!("{name} is not there; cards: {known}"), true)
+                .mended_by("bl config show   # gpu.device_index and gpu.device_uuid")
+        })
+        .collect()
 }
 
 /// Chips in `/sys/class/hwmon`.
@@ -114,8 +132,9 @@ fn loads(folder: &Path) -> Finding {
         .output();
     match out {
         Ok(out) if !out.status.success() => {
-            let said = String::from_utf8_lossy(&out.stderr).into_owned();
-            let said = said.lines().next().unwrap_or("it does not say why").to_owned();
+            let said = String::from_utf8_lossy(&out.stderr);
+            let said = said.lines().map(str::trim).find(|line| !line.is_empty());
+            let said = said.unwrap_or("it does not say why");
             Finding::limited(SUBJECT, format!("{shown}: GStreamer cannot load it: {said}"))
                 .mended_by("make gst-plugin")
         }

@@ -28,6 +28,10 @@ fn cards_and_counters_are_found_in_the_trees_of_real_machines() {
     assert_eq!(intel(&fixture("gpu/amd-workstation"), true).state, State::Broken);
     let dir = tempfile::tempdir().unwrap();
     assert_eq!(intel(dir.path(), false).state, State::Absent);
+    let chosen = ["0", "0000:13:00.0", "0000:77:00.0"].map(str::to_owned);
+    let missing = chosen_cards(&fixture("gpu/amd-workstation"), &chosen);
+    assert_eq!((missing.len(), missing[0].state), (1, State::Broken), "{missing:?}");
+    assert!(missing[0].text.starts_with("0000:77:00.0 is not there"), "{missing:?}");
     assert_eq!(sensors(dir.path(), false).state, State::Absent);
     assert_eq!(sensors(dir.path(), true).state, State::Broken);
     assert_eq!([host(dir.path()).state, host(Path::new("/")).state], [State::Broken, State::Works]);

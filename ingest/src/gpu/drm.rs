@@ -178,12 +178,7 @@ pub(super) fn open_new(
 ) -> Vec<String> {
     let mut opened = Vec::new();
     for (index, found) in found.cards.into_iter().enumerate() {
-        let identity = Identity {
-            index: index as i16,
-            uuid: found.pci_address,
-            vendor: vendor.name,
-            name: found.name,
-        };
+        let identity = found.identity(index, vendor);
         if cards.iter().any(|c| c.folder == found.folder) || !choice.takes(&identity) {
             continue;
         }
@@ -204,6 +199,15 @@ pub(crate) fn card_names(root: &Path, drivers: &[&str]) -> Vec<String> {
     find(root, drivers).cards.into_iter().map(|found| found.name).collect()
 }
 
+/// The cards of AMD and Intel, as they are chosen.
+pub(crate) fn identities(root: &Path) -> Vec<Identity> {
+    let of = |vendor: &'static Vendor| {
+        let cards = find(root, vendor.drivers).cards.into_iter().enumerate();
+        cards.map(|(index, card)| card.identity(index, vendor))
+    };
+    of(&amd::VENDOR).chain(of(&intel::VENDOR)).collect()
+}
+
 /// What was found of some drivers' cards.
 #[derive(Default)]
 pub(super) struct Search {
@@ -219,6 +223,17 @@ struct Found {
     name: String,
     /// Folder of its hwmon chip, under the root.
     hwmon: Option<String>,
+}
+
+impl Found {
+    fn identity(&self, index: usize, vendor: &Vendor) -> Identity {
+        Identity {
+            index: index as i16,
+            uuid: self.pci_address.clone(),
+            vendor: vendor.name,
+            name: self.name.clone(),
+        }
+    }
 }
 
 /// The cards of these drivers, by number.

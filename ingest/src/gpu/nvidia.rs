@@ -132,6 +132,13 @@ fn open<'n>(
     Ok(cards)
 }
 
+/// The cards of NVIDIA, as they are chosen; none where NVML cannot be used.
+pub(crate) fn nvml_identities() -> Vec<Identity> {
+    let Ok(nvml) = Nvml::init() else { return Vec::new() };
+    let count = nvml.device_count().unwrap_or(0);
+    (0..count).filter_map(|index| Some(Card::open(&nvml, index).ok()?.identity)).collect()
+}
+
 struct Card<'n> {
     device: Device<'n>,
     identity: Identity,

@@ -163,8 +163,8 @@ fn texts(batch: &RecordBatch, column: &str) -> Vec<String> {
     }
 }
 
-/// What the slowest look for devices takes, and then some.
-const PATIENCE: Duration = Duration::from_secs(40);
+/// Twice what the slowest look for devices takes.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 pub fn wait_for(what: &str, mut is: impl FnMut() -> bool) {
     let until = Instant::now() + PATIENCE;

@@ -184,12 +184,15 @@ fn each_file(folder: &Path, visit: &mut dyn FnMut(&Path)) {
 
 /// A copy of a fixture that may be broken; anyone may look into it.
 fn copy_of(fixture: &str) -> tempfile::TempDir {
-    let from = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(fixture);
     let folder = tempfile::tempdir().unwrap();
-    let status = Command::new("cp").arg("-r").arg(from.join(".")).arg(folder.path()).status();
-    assert!(status.unwrap().success());
+    copy(fixture, folder.path());
     set_mode(folder.path(), 0o755);
     folder
+}
+
+fn copy(fixture: &str, to: &Path) {
+    let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(fixture);
+    assert!(Command::new("cp").arg("-r").arg(from.join(".")).arg(to).status().unwrap().success());
 }
 
 fn set_mode(path: &Path, mode: u32) {
@@ -278,12 +281,12 @@ fn denied() {
     bench.await_told("gpu.nvml", "denied", "/dev/nvidia");
     bench.await_told(PERF, "denied", "CAP_PERFMON");
     bench.assert_goes_on();
-    // Who may read from now on records; the others look again in half a minute.
+    // From now on they may be read: within half a minute everything is recorded.
     for tree in &trees {
         tree.files(tree.case.entries).iter().for_each(|file| set_mode(file, 0o644));
     }
-    for name in ["host.cpu", "host.memory", "host.net", "host.disk"] {
-        bench.await_rows(name, 0);
+    for tree in &trees {
+        bench.await_rows(tree.case.name, 0);
     }
     assert_eq!(bench.finish().hung, Vec::<String>::new());
 }
@@ -351,12 +354,20 @@ fn unplugged() {
     }
     bench.await_told("gpu.nvml", "unplugged", "has fallen off the bus");
     bench.assert_goes_on();
-    // Where everything has gone, nothing is recorded and the source says that it waits.
-    for name in ["host.hwmon", "gpu.amd", "gpu.intel", "host.rapl", "gpu.nvml"] {
+    // Where everything has gone, nothing is recorded and the source says that it waits, until it is back.
+    let gone: Vec<_> =
+        trees.iter().filter(|tree| matches!(tree.case.unplugged, Unplugged::Folder(_))).collect();
+    for name in gone.iter().map(|tree| tree.case.name).chain(["gpu.nvml"]) {
         wait_for(name, || bench.state(name) == SourceState::Waiting);
         let rows = bench.rows(name);
         bench.assert_goes_on();
         assert_eq!(bench.rows(name), rows, "{name}");
+    }
+    let rows: Vec<_> = gone.iter().map(|tree| bench.rows(tree.case.name)).collect();
+    gone.iter().for_each(|tree| copy(tree.case.fixture, tree.folder.path()));
+    for (name, rows) in gone.iter().map(|tree| tree.case.name).zip(rows) {
+        bench.await_rows(name, rows);
+        assert_eq!(bench.state(name), SourceState::Up, "{name}");
     }
     assert_eq!(bench.finish().hung, Vec::<String>::new());
 }

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use anyhow::{Context, bail};
+use anyhow::bail;
 use bl_ingest::import::{
     FollowMangoHud, FrameLog, FrameLogFormat, ImportReport, follow_mangohud, import_frames,
     read_frame_log,

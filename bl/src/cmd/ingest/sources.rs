@@ -177,10 +177,15 @@ fn start_host(recording: &Recording, config: &Config) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Names of the cards that the configuration chooses; none: all of them.
+pub fn chosen_cards(config: &Config) -> Vec<String> {
+    let by_index = config.gpu.device_index.iter().map(u32::to_string);
+    by_index.chain(config.gpu.device_uuid.iter().cloned()).collect()
+}
+
 fn start_gpus(recording: &Recording, config: &Config) -> anyhow::Result<()> {
     let (root, hz) = (Path::new("/"), config.gpu.hz);
-    let by_index = config.gpu.device_index.iter().map(u32::to_string);
-    let cards: Vec<String> = by_index.chain(config.gpu.device_uuid.iter().cloned()).collect();
+    let cards = chosen_cards(config);
     let choice = || if cards.is_empty() { Choice::default() } else { Choice::only(cards.clone()) };
     let wants = |p| config.gpu.provider == GpuProvider::Auto || config.gpu.provider == p;
     if wants(GpuProvider::Nvml) {

@@ -129,7 +129,7 @@ fn what_cannot_be_followed_is_told_and_what_was_there_is_kept() {
     // Root reads whatever it likes, so this is asked by a thread whose file-system user is nobody.
     let path = folder.write("game_2025-11-11_14-30-00.csv", NEW_MANGOHUD);
     std::fs::set_permissions(folder.0.path(), PermissionsExt::from_mode(0o755)).unwrap();
-    std::fs::set_permissions(&path, PermissionsExt::from_mode(0)).unwrap();
+    std::fs::set_permissions(&path, PermissionsExt::from_mode(0o0)).unwrap();
     let open_as_nobody = || {
         // SAFETY: it takes a number, and changes nothing but this thread, which ends with the test.
         unsafe { libc::setfsuid(65_534) };
