@@ -1,6 +1,7 @@
 # make demo         build, record 20 s, ask three questions, write a file for CapFrameX
 # make test         everything that CI checks; installs what it needs (Debian, Ubuntu)
 # make gst-plugin   what `bl probe` needs: the GStreamer tracer
+# make dist         bl and the tracer in one folder, as they are handed out
 # make bench        the figures of the README, measured here
 
 # CI works in a fresh clone each time: what it builds is kept outside of it.
@@ -59,5 +60,7 @@ dictionary:
 	BL_UPDATE=1 cargo test -p bl-schemas
 	BL_UPDATE=1 cargo test -p bl config
 
+# bl and the tracer, as they are handed out.
 dist:
-	cargo build --profile dist -p bl
+	scripts/setup.sh build
+	scripts/dist.sh

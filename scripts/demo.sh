@@ -3,20 +3,24 @@
 # GStreamer), and shows what can be done with it.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-scripts/setup.sh build
-echo "== building (the first time this compiles DataFusion and takes a while)"
-cargo build --release -p bl
 target=${CARGO_TARGET_DIR:-$PWD/target}
+# BL_DEMO_BINARY names a bl that is built already; its tracer is beside it, or where BL_GST_PLUGIN_DIR says.
+binary=${BL_DEMO_BINARY:-$target/release/bl}
+if [ -z "${BL_DEMO_BINARY:-}" ]; then
+    scripts/setup.sh build
+    echo "== building (the first time this compiles DataFusion and takes a while)"
+    cargo build --release -p bl
+fi
 has_gstreamer() {
     pkg-config --exists gstreamer-1.0 2>/dev/null && gst-inspect-1.0 --exists x264enc 2>/dev/null
 }
-if has_gstreamer; then
+if has_gstreamer && [ -z "${BL_DEMO_BINARY:-}" ]; then
     echo "== building the GStreamer tracer"
     scripts/gst-plugin.sh
-else
+elif ! has_gstreamer; then
     echo "== no GStreamer here (scripts/setup.sh gst installs it): the stages are simulated"
 fi
-bl() { "$target/release/bl" "$@"; }
+bl() { "$binary" "$@"; }
 demo=$(mktemp -d "${TMPDIR:-/tmp}/bl-demo.XXXXXX")
 export BENCHLAB_DATA_ROOT=$demo
 show() {
@@ -45,7 +49,7 @@ cat <<EOF
 
 The recording is in $demo (remove it when you like). Next:
   export BENCHLAB_DATA_ROOT=$demo
-  $target/release/bl query                 # a prompt
-  $target/release/bl sessions demo
-  $target/release/bl ingest                # with your own board, if it is plugged in
+  $binary query                 # a prompt
+  $binary sessions demo
+  $binary ingest                # with your own board, if it is plugged in
 EOF

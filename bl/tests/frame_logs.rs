@@ -274,3 +274,29 @@ fn a_growing_log_is_followed_until_ctrl_c() {
     assert_eq!(bl.numbers("live", frames), [40.0, 10.0]);
     assert!(bl.ok(&["sessions"]).contains("ended"));
 }
+
+#[test]
+fn a_log_that_is_damaged_and_removed_ends_the_following_and_its_frames_stay() {
+    let bl = Bl::new();
+    std::fs::write(bl.path(NAME), format!("{HEADER}100,10,5,90,10000000\nno frame\n")).unwrap();
+    let mut follow = bl
+        .command(&["import", "mangohud", "--follow", "--session", "gone", NAME])
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let count = || {
+        let out = bl.run(&["query", "--session", "gone", "SELECT count(*) FROM frames"]);
+        String::from_utf8_lossy(&out.stdout).lines().nth(1).map(str::to_owned)
+    };
+    wait_for("the frame that is whole", || count().as_deref() == Some("1"));
+    std::fs::remove_file(bl.path(NAME)).unwrap();
+    wait_for("its end", || follow.try_wait().unwrap().is_some());
+    let out = follow.wait_with_output().unwrap();
+    let said = String::from_utf8(out.stderr).unwrap();
+    assert_eq!(out.status.code(), Some(1), "{said}");
+    assert!(said.contains("the log has been removed"), "{said}");
+    assert_eq!(count().as_deref(), Some("1"));
+    let health = "SELECT reason, count FROM health WHERE reason = 'malformed'";
+    assert_eq!(bl.row("gone", health), ["malformed", "1"]);
+    assert!(bl.ok(&["sessions"]).contains("ended"));
+}

@@ -1,5 +1,6 @@
 //! What a machine has and lacks for a recording, and what mends it. Nothing is changed, and nothing is recorded.
 
+mod boards;
 mod devices;
 mod machine;
 mod reach;
@@ -9,9 +10,10 @@ mod tests;
 
 use serde::Serialize;
 
-pub use devices::{boards, cards, gstreamer, nvidia, rapl, sensors};
-pub use machine::{clock_source, clock_sync, data_root, free_space};
-pub use reach::{events_socket, listen, service};
+pub use boards::{boards, permission};
+pub use devices::{amd, chosen_cards, gstreamer, intel, nvidia, rapl, sensors};
+pub use machine::{clock_source, clock_sync, data_root, free_space, host};
+pub use reach::{broker, events_socket, listen, pytools, support_kit};
 
 /// How it stands with one subject.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]

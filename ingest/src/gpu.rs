@@ -9,8 +9,9 @@ mod nvidia;
 
 pub use card::Choice;
 pub use drm::DrmSource;
-pub(crate) use drm::card_names;
+pub(crate) use drm::{card_names, identities};
 pub use nvidia::NvidiaSource;
+pub(crate) use nvidia::nvml_identities;
 
 #[cfg(test)]
 mod tests;

@@ -11,12 +11,13 @@ mod memory;
 mod net;
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use bl_store::Rows;
 use bl_store::clock::Anchor;
 
 use crate::kernel::KernelFileError;
-use crate::source::{Context, Faults, Reason, Source, SourceError, sample_at};
+use crate::source::{Context, Faults, Reason, Source, SourceError, SourceState, sample_at};
 
 pub use clock::ClockSource;
 pub use inventory::inventory;
@@ -37,7 +38,8 @@ pub struct HostSource {
 
 /// One file that is sampled, and the rows of its table.
 trait Reader {
-    /// Adds the rows of a sample.
+    /// Adds the rows of a sample. A file of which nothing makes sense is an error, so that what it no longer lists
+    /// does not count as gone.
     fn sample(&mut self, anchor: Anchor, faults: &mut Faults) -> Result<(), KernelFileError>;
 
     /// The rows added so far.
@@ -75,12 +77,25 @@ impl Source for HostSource {
     }
 
     fn run(&mut self, context: &Context) -> Result<(), SourceError> {
-        let mut reader = (self.open)(&self.root)
-            .map_err(|e| SourceError::Fatal(format!("{e}: is procfs mounted there?")))?;
+        let mut reader =
+            context.watched(Duration::ZERO, || (self.open)(&self.root)).map_err(|e| {
+                match e.is_absent() {
+                    true => SourceError::Retry(format!("{e}: is procfs mounted there?")),
+                    false => e.into(),
+                }
+            })?;
         context.up(format!("{} at {} Hz", self.name, self.hz));
         sample_at(context, self.hz, |tick| {
-            if let Err(e) = reader.sample(context.anchor(), &mut tick.faults) {
-                tick.faults.note(Reason::Down, 1, e.to_string());
+            match reader.sample(context.anchor(), &mut tick.faults) {
+                Ok(()) => {}
+                Err(e) if e.is_malformed() => {
+                    tick.faults.note(Reason::Malformed, 1, e.to_string());
+                    context.status().set_state(SourceState::Waiting, e.to_string());
+                }
+                Err(e) => {
+                    context.flush(reader.rows());
+                    return Err(e.into());
+                }
             }
             tick.flush(context, reader.rows());
             Ok(())

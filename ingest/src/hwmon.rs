@@ -2,6 +2,7 @@
 
 mod chip;
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -53,26 +54,41 @@ impl Source for HwmonSource {
     fn run(&mut self, context: &Context) -> Result<(), SourceError> {
         let mut chips = Chips::default();
         let mut table = Table::new();
-        chips.search(&self.root, |_, _| {});
-        if chips.0.is_empty() {
+        let mut denied = Vec::new();
+        context.watched(Duration::ZERO, || {
+            chips.search(&self.root, |reason, text| {
+                denied.extend((reason == Reason::Denied).then(|| text.to_owned()));
+            });
+        });
+        if let Some(text) = denied.first().filter(|_| chips.list.is_empty()) {
+            return Err(SourceError::Denied(text.clone()));
+        }
+        if chips.list.is_empty() {
             return Err(SourceError::Retry(
                 "this machine shows no hwmon sensors (virtual machines have none; else load their \
                  drivers, which sensors-detect of lm-sensors finds)"
                     .to_owned(),
             ));
         }
-        let sensors: usize = chips.0.iter().map(|c| c.chip.sensors.len()).sum();
-        context.up(format!("{sensors} sensors of {} chips at {} Hz", chips.0.len(), self.hz));
+        let sensors: usize = chips.list.iter().map(|c| c.chip.sensors.len()).sum();
+        for text in &denied {
+            context.health(Reason::Denied, 1, text);
+        }
+        context.up(format!("{sensors} sensors of {} chips at {} Hz", chips.list.len(), self.hz));
         let mut search_ns = monotonic_ns() + SEARCH_NS;
         sample_at(context, self.hz, |tick| {
             if monotonic_ns() >= search_ns {
                 search_ns = monotonic_ns() + SEARCH_NS;
                 chips.search(&self.root, |reason, name| tick.faults.note(reason, 1, name));
             }
-            for watched in &mut chips.0 {
+            for watched in &mut chips.list {
                 watched.sample(&mut table, context, &mut tick.faults);
             }
             tick.flush(context, &mut table.rows);
+            if chips.list.is_empty() {
+                context.flush(&mut table.rows);
+                return Err(SourceError::Retry("every hwmon chip has gone".to_owned()));
+            }
             Ok(())
         })
     }
@@ -80,7 +96,11 @@ impl Source for HwmonSource {
 
 /// The chips that are sampled, by the folder of each (`hwmon3`).
 #[derive(Default)]
-struct Chips(Vec<Watched>);
+struct Chips {
+    list: Vec<Watched>,
+    /// What was refused, which is told once.
+    refused: BTreeSet<PathBuf>,
+}
 
 struct Watched {
     folder: String,
@@ -92,13 +112,13 @@ struct Watched {
 }
 
 impl Chips {
-    /// Opens chips that came, and drops those that went.
+    /// Opens chips that came, drops those that went, and tells which may not be read.
     fn search(&mut self, root: &Path, mut tell: impl FnMut(Reason, &str)) {
         let entries = std::fs::read_dir(root.join(CLASS)).into_iter().flatten().flatten();
         let mut folders: Vec<_> =
             entries.filter_map(|entry| entry.file_name().into_string().ok()).collect();
         folders.sort();
-        self.0.retain(|watched| {
+        self.list.retain(|watched| {
             let name = chip::name(root, &watched.folder);
             let stays = !watched.gone && name.as_deref() == Some(watched.chip.name.as_str());
             if !stays {
@@ -107,12 +127,20 @@ impl Chips {
             stays
         });
         for folder in folders {
-            if self.0.iter().any(|watched| watched.folder == folder) {
+            if self.list.iter().any(|watched| watched.folder == folder) {
                 continue;
             }
-            if let Some(chip) = Chip::open(root, &folder) {
+            let mut refused = Vec::new();
+            if let Some(chip) = Chip::open(root, &folder, &mut refused) {
                 tell(Reason::Up, &format!("chip {}", chip.name));
-                self.0.push(Watched { folder, chip, rests_until_ns: 0, gone: false });
+                self.list.push(Watched { folder, chip, rests_until_ns: 0, gone: false });
+            }
+            refused.retain(|error| self.refused.insert(error.path.clone()));
+            for error in refused {
+                tell(
+                    Reason::Denied,
+                    &format!("{error}: let the user of bl read it, or run bl as root"),
+                );
             }
         }
     }
@@ -129,7 +157,7 @@ impl Watched {
             let reading = sensor.read();
             if let Some(e) = reading.error {
                 self.gone |= e.is_absent();
-                faults.note(Reason::Down, 1, e.to_string());
+                faults.note(e.reason(), 1, e.to_string());
             }
             table.add(context.anchor().ts(reading.at_ns), &self.chip.name, sensor, reading.value);
         }

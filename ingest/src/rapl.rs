@@ -6,13 +6,17 @@ mod powercap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use bl_store::clock::monotonic_ns;
 use bl_store::{ColumnIndex, Rows};
 
 use crate::kernel::KernelFileError;
 use crate::meter::Meter;
-use crate::source::{Context, Faults, Reason, Source, SourceError, rows_of, sample_at};
+use crate::source::{Context, Faults, LOOK_AGAIN, Reason, Source, SourceError, rows_of, sample_at};
 
 const NAME: &str = "host.rapl";
+
+/// How often domains that came or went are looked for.
+const SEARCH_NS: i64 = 10_000_000_000;
 
 /// The rule that lets a group read the counters, which the kernel shows to root alone since 5.10.
 pub(crate) const UDEV_RULE: &str = "SUBSYSTEM==\"powercap\", ACTION==\"add|change\", \
@@ -37,10 +41,18 @@ impl RaplSource {
 struct Domain {
     /// Such as `package-0` or `package-0/core`.
     name: String,
+    /// Where the kernel shows it: its zone, or its event.
+    place: String,
     /// `powercap` or `perf`.
     method: &'static str,
     counter: Box<dyn Counter>,
     meter: Meter,
+}
+
+impl Domain {
+    fn gone(&self) -> String {
+        format!("energy of {}", self.name)
+    }
 }
 
 /// Where a domain's counter is read.
@@ -65,8 +77,7 @@ pub(crate) fn domains(root: &Path) -> Result<Vec<String>, Option<String>> {
 /// Finds the domains that can be read: all of powercap, else all of perf. What cannot be read is told in `health`.
 ///
 /// # Errors
-/// [`SourceError::Retry`] when permission is refused or there are no counters, as it may yet be given and they may
-/// yet come; [`SourceError::Fatal`] when they cannot be read for another reason.
+/// Permission is refused, there are no counters, or they make no sense: all of that may change.
 fn open(root: &Path, context: &Context) -> Result<Vec<Domain>, SourceError> {
     let mut powercap = powercap::open(root);
     if !powercap.domains.is_empty() {
@@ -81,11 +92,8 @@ fn open(root: &Path, context: &Context) -> Result<Vec<Domain>, SourceError> {
     }
     powercap.failed.extend(perf.failed);
     match trouble(&powercap.failed) {
-        Some((Reason::Denied, text)) => {
-            context.health(Reason::Denied, powercap.failed.len() as u64, &text);
-            Err(SourceError::Retry(text))
-        }
-        Some((_, text)) => Err(SourceError::Fatal(text)),
+        Some((Reason::Denied, text)) => Err(SourceError::Denied(text)),
+        Some((_, text)) => Err(SourceError::Retry(text)),
         None => Err(SourceError::Retry(
             "this machine shows no RAPL energy counters (virtual machines have none; else try: \
              modprobe intel_rapl_msr)"
@@ -94,11 +102,37 @@ fn open(root: &Path, context: &Context) -> Result<Vec<Domain>, SourceError> {
     }
 }
 
+/// Drops the domains of powercap that the kernel no longer shows, and opens those that came.
+fn search(root: &Path, domains: &mut Vec<Domain>, context: &Context) {
+    if domains.iter().any(|domain| domain.method != powercap::METHOD) {
+        return;
+    }
+    let zones = powercap::zones(root);
+    domains.retain(|domain| {
+        let stays = zones.contains(&domain.place);
+        if !stays {
+            context.health(Reason::Unplugged, 1, domain.gone());
+        }
+        stays
+    });
+    for zone in zones {
+        if domains.iter().any(|domain| domain.place == zone) {
+            continue;
+        }
+        // One that could not be opened at first was told then.
+        if let Ok(domain) = powercap::open_zone(root, zone) {
+            context.health(Reason::Up, 1, format!("energy of {}", domain.name));
+            domains.push(domain);
+        }
+    }
+}
+
 /// Why counters that are there cannot be read, a refusal before any other reason, and what to do; `None` if
 /// nothing failed.
 fn trouble(failed: &[KernelFileError]) -> Option<(Reason, String)> {
     let Some(denied) = failed.iter().find(|e| e.is_denied()) else {
-        return Some((Reason::Unsupported, failed.first()?.to_string()));
+        let first = failed.first()?;
+        return Some((first.reason(), first.to_string()));
     };
     let text = format!(
         "{denied}. The kernel shows energy to root only: put this line into \
@@ -120,21 +154,30 @@ impl Source for RaplSource {
         NAME.to_owned()
     }
 
-    /// What is refused or missing lasts until a person mends it.
+    /// What is refused or missing lasts until a person mends it, or loads its driver.
     fn back_off(&self) -> (Duration, Duration) {
-        (Duration::from_secs(60), Duration::from_secs(600))
+        (LOOK_AGAIN, LOOK_AGAIN)
     }
 
     fn run(&mut self, context: &Context) -> Result<(), SourceError> {
-        let mut domains = open(&self.root, context)?;
+        let mut domains = context.watched(Duration::ZERO, || open(&self.root, context))?;
         let mut table = Table::new();
         let method = domains.first().map_or("", |d| d.method);
         context.up(format!("{} domains of {method} at {} Hz", domains.len(), self.hz));
+        let mut search_ns = monotonic_ns() + SEARCH_NS;
         sample_at(context, self.hz, |tick| {
-            for domain in &mut domains {
-                table.sample(domain, context, &mut tick.faults);
+            if monotonic_ns() >= search_ns {
+                search_ns = monotonic_ns() + SEARCH_NS;
+                search(&self.root, &mut domains, context);
             }
+            domains.retain_mut(|domain| table.sample(domain, context, &mut tick.faults));
             tick.flush(context, &mut table.rows);
+            if domains.is_empty() {
+                tick.faults.tell(context);
+                context.flush(&mut table.rows);
+                let text = "every energy counter has gone; its driver may have been unloaded";
+                return Err(SourceError::Retry(text.to_owned()));
+            }
             Ok(())
         })
     }
@@ -157,10 +200,18 @@ impl Table {
         Self { rows, domain, method, energy_j, power_w, energy_uj }
     }
 
-    fn sample(&mut self, domain: &mut Domain, context: &Context, faults: &mut Faults) {
+    /// Adds a row, where the counter can be read; false when the domain has gone.
+    fn sample(&mut self, domain: &mut Domain, context: &Context, faults: &mut Faults) -> bool {
         let (count, at_ns) = match domain.counter.read() {
             Ok(read) => read,
-            Err(e) => return faults.note(Reason::Down, 1, e.to_string()),
+            Err(e) if e.is_absent() => {
+                faults.note(Reason::Unplugged, 1, domain.gone());
+                return false;
+            }
+            Err(e) => {
+                faults.note(e.reason(), 1, e.to_string());
+                return true;
+            }
         };
         let step = domain.meter.advance(at_ns, count);
         self.rows.begin(context.anchor().ts(at_ns), NAME);
@@ -172,6 +223,7 @@ impl Table {
         if step.reset {
             faults.note(Reason::CounterReset, 1, format!("energy of {}", domain.name));
         }
+        true
     }
 }
 

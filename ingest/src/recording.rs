@@ -13,6 +13,9 @@ use crate::supervisor::Supervisor;
 /// Sources get this long to end; one that hangs in the kernel is left behind.
 const PATIENCE: Duration = Duration::from_millis(1_200);
 
+/// How long asking every port that is new takes at most: the watchdog waits longer.
+const SCAN: Duration = Duration::from_secs(10);
+
 /// A session that is being recorded.
 pub struct Recording {
     writer: Arc<SessionWriter>,
@@ -136,7 +139,8 @@ impl Source for AnyBoard {
     fn run(&mut self, context: &Context) -> Result<(), SourceError> {
         let mut found = 0;
         while !context.stopping() {
-            for source in self.scanner.poll(context.stop()) {
+            let sources = context.watched(SCAN, || self.scanner.poll(context.stop()));
+            for source in sources {
                 found += 1;
                 self.supervisor
                     .start(Box::new(source))

@@ -28,8 +28,8 @@ pub(crate) const LOOK_AGAIN: Duration = Duration::from_secs(30);
 
 /// Something that produces rows, on a thread of its own.
 ///
-/// The supervisor calls [`run`](Source::run) and, when it returns [`SourceError::Retry`] or panics, calls it
-/// again after a back-off, without end: one source that fails never stops another.
+/// The supervisor calls [`run`](Source::run) and, when it returns [`SourceError::Retry`] or [`SourceError::Denied`] or
+/// panics, calls it again after a back-off, without end: one source that fails never stops another.
 pub trait Source: Send {
     /// What its rows carry in `source`, such as `benchlab.usb` or `host.cpu`; simulated ones begin with `sim.`.
     fn name(&self) -> String;
@@ -52,6 +52,9 @@ pub enum SourceError {
     /// It may work later: the device is away, the server does not answer, a read failed.
     #[error("{0}")]
     Retry(String),
+    /// Permission is refused; it may be given while the recording runs. Tried again like [`Retry`](Self::Retry).
+    #[error("{0}")]
+    Denied(String),
     /// It cannot work before a person changes something: not supported, not permitted, misconfigured.
     #[error("{0}")]
     Fatal(String),

@@ -103,16 +103,19 @@ fn supervise(source: &mut dyn Source, context: &Context) {
         let rows_before = context.status().rows();
         let outcome = catch_unwind(AssertUnwindSafe(|| source.run(context)))
             .unwrap_or_else(|panic| Err(SourceError::Retry(panic_text(panic.as_ref()))));
+        // A call that panicked has ended, too.
+        context.status().call_ends();
         if context.stopping() {
             break;
         }
-        let failure = match outcome {
+        let (reason, failure) = match outcome {
             Ok(()) => break,
             Err(SourceError::Fatal(why)) => {
-                context.health(Reason::Down, 1, format!("{why}; it is not tried again"));
+                context.health(Reason::Ended, 1, format!("{why}; it is not tried again"));
                 return context.status().set_state(SourceState::Ended, why);
             }
-            Err(SourceError::Retry(why)) => why,
+            Err(SourceError::Retry(why)) => (Reason::Down, why),
+            Err(SourceError::Denied(why)) => (Reason::Denied, why),
         };
         let delivered = context.status().rows() > rows_before;
         if delivered {
@@ -120,7 +123,7 @@ fn supervise(source: &mut dyn Source, context: &Context) {
         }
         // The same failure again and again is told once.
         if delivered || failure != told {
-            context.health(Reason::Down, 1, &failure);
+            context.health(reason, 1, &failure);
             told.clone_from(&failure);
         }
         context.status().set_state(SourceState::Waiting, failure);
@@ -201,7 +204,7 @@ mod tests {
             assert!(Instant::now() < deadline);
             std::thread::sleep(Duration::from_millis(1));
         }
-        assert_eq!(kept.texts("health", "reason"), ["down", "down", "up", "down", "down"]);
+        assert_eq!(kept.texts("health", "reason"), ["down", "down", "up", "down", "ended"]);
         assert_eq!(statuses[0].state().1, "enough");
         assert_ne!(statuses[1].state().0, SourceState::Ended);
         stop.stop();

@@ -14,6 +14,8 @@ pub enum Reason {
     Up,
     /// A source failed and will be tried again.
     Down,
+    /// A source failed and is not tried again in this recording.
+    Ended,
     /// A device that was there is gone.
     Unplugged,
     /// A source hangs in one call: the kernel or a device does not answer.
@@ -53,6 +55,7 @@ impl fmt::Display for Reason {
         f.write_str(match self {
             Reason::Up => "up",
             Reason::Down => "down",
+            Reason::Ended => "ended",
             Reason::Unplugged => "unplugged",
             Reason::Stalled => "stalled",
             Reason::Late => "late",

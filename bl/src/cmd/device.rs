@@ -97,19 +97,16 @@ fn list(as_json: bool) -> anyhow::Result<()> {
 
 fn row(found: &Found) -> Vec<String> {
     let path = found.port.path.display().to_string();
-    let [uid, model, firmware, name, note] = match &found.occupant {
+    let [uid, model, firmware, name] = match &found.occupant {
         Occupant::Board(board) => [
             board.uid.to_string(),
             board.contract.model.to_string(),
             format!("{:02}", board.contract.firmware),
             board.name.clone(),
-            String::new(),
         ],
-        Occupant::Other(why) | Occupant::Unreachable(why) => {
-            let none = String::new;
-            [none(), none(), none(), none(), why.clone()]
-        }
+        Occupant::Other(_) | Occupant::Unreachable(_) => [const { String::new() }; 4],
     };
+    let note = found.occupant.note();
     vec![path, uid, model, firmware, name, found.port.usb_port.clone(), note]
 }
 
@@ -126,7 +123,7 @@ fn document(found: &Found) -> Value {
             document["firmware"] = json!(board.contract.firmware);
             document["name"] = json!(board.name);
         }
-        Occupant::Other(why) | Occupant::Unreachable(why) => document["note"] = json!(why),
+        occupant => document["note"] = json!(occupant.note()),
     }
     document
 }

@@ -7,6 +7,7 @@ use bl_ingest::doctor::{self, Finding, State};
 use bl_ingest::serial::{Roots, Selector};
 use bl_ingest::source::Stop;
 
+use super::ingest::sources;
 use crate::config::{Config, GpuProvider, Origin, Sources};
 
 /// Arguments of `bl doctor`.
@@ -41,17 +42,18 @@ fn examine(config: &Config) -> anyhow::Result<Vec<Finding>> {
         let selectors = config.benchlab.device.iter().map(|d| d.parse());
         let selectors: Vec<Selector> = selectors.collect::<Result<_, _>>()?;
         findings.extend(doctor::boards(&Roots::default(), &selectors, &Stop::new()?));
+        findings.push(doctor::permission(root));
     }
-    findings.extend(services(config));
+    findings.extend(services(config, &Stop::new()?));
+    findings.push(doctor::host(root));
     if config.gpu.enabled {
-        findings.push(doctor::nvidia(root, config.gpu.provider == GpuProvider::Nvml));
-        findings.push(doctor::cards(root));
+        findings.extend(gpus(config, root));
     }
     if config.cpu.enable_rapl {
         findings.push(doctor::rapl(root, is_asked("cpu.enable_rapl")));
     }
     if config.hwmon.enabled {
-        findings.push(doctor::sensors(root));
+        findings.push(doctor::sensors(root, is_asked("hwmon.enabled")));
     }
     let plugin_folder = std::env::var_os("BL_GST_PLUGIN_DIR").map(std::path::PathBuf::from);
     findings.extend(doctor::gstreamer(&std::env::current_exe()?, plugin_folder.as_deref()));
@@ -71,25 +73,28 @@ fn examine(config: &Config) -> anyhow::Result<Vec<Finding>> {
     Ok(findings)
 }
 
-/// The servers of other programs that boards are read from.
-fn services(config: &Config) -> Vec<Finding> {
-    let sdk = &config.benchlab_sdk;
-    let http = |subject, url: &Option<String>| {
-        url.as_deref().map(|url| doctor::service(subject, &authority(url)))
-    };
+/// The cards of each vendor that is to be sampled.
+fn gpus(config: &Config, root: &Path) -> Vec<Finding> {
+    let provider = &config.gpu.provider;
+    let wants = |p: GpuProvider| *provider == GpuProvider::Auto || *provider == p;
+    let is_asked = *provider != GpuProvider::Auto;
     let found = [
-        http("support kit", &sdk.http_endpoint),
-        http("pytools server", &sdk.fastapi_endpoint),
-        sdk.mqtt_broker.as_deref().map(|broker| doctor::service("MQTT broker", broker)),
+        wants(GpuProvider::Nvml).then(|| doctor::nvidia(root, is_asked)),
+        wants(GpuProvider::Amd).then(|| doctor::amd(root, is_asked)),
+        wants(GpuProvider::Intel).then(|| doctor::intel(root, is_asked)),
     ];
-    found.into_iter().flatten().collect()
+    let chosen = doctor::chosen_cards(root, &sources::chosen_cards(config));
+    found.into_iter().flatten().chain(chosen).collect()
 }
 
-/// Host and port of a URL, which the configuration has checked.
-fn authority(url: &str) -> String {
-    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
-    let host = rest.split('/').next().unwrap_or(rest);
-    if host.contains(':') { host.to_owned() } else { format!("{host}:80") }
+/// The servers of other programs that boards are read from.
+fn services(config: &Config, stop: &Stop) -> Vec<Finding> {
+    let found = [
+        sources::kit_options(config).map(|options| doctor::support_kit(&options, stop)),
+        config.benchlab_sdk.fastapi_endpoint.as_deref().map(|url| doctor::pytools(url, stop)),
+        sources::mqtt_options(config).map(|options| doctor::broker(&options, stop)),
+    ];
+    found.into_iter().flatten().collect()
 }
 
 /// One line a subject, and below it what mends it.

@@ -1,6 +1,7 @@
 //! `bl ingest`: record.
 
-mod sources;
+mod notices;
+pub mod sources;
 mod status;
 
 use std::sync::Arc;
@@ -20,6 +21,7 @@ use super::usage;
 use crate::config::{Config, Sources};
 use crate::terminal::{grouped, span};
 
+use notices::Notices;
 use status::StatusLine;
 
 /// Arguments of `bl ingest`.
@@ -164,6 +166,7 @@ fn watch(
     let began = monotonic_ns();
     let end = duration.map(|d| began + d.as_nanos() as i64);
     let mut line = StatusLine::new(began);
+    let mut notices = Notices::default();
     let mut told = None;
     loop {
         let left = end.map_or(i64::MAX, |end| end - monotonic_ns());
@@ -184,7 +187,11 @@ fn watch(
             });
             told = trouble;
         }
-        line.show(&recording.statuses());
+        let statuses = recording.statuses();
+        for text in notices.news(&statuses, monotonic_ns() - began) {
+            line.say(&text);
+        }
+        line.show(&statuses);
     }
     line.clear();
 }

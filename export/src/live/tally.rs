@@ -19,8 +19,18 @@ const HEALTH_ROWS: usize = 50;
 const LOSSES: [&str; 6] =
     ["late", "timeout", "malformed", "sender_dropped", "store_full", "damaged"];
 /// Reasons of `health` that are errors.
-const ERRORS: [&str; 8] =
-    ["down", "unplugged", "timeout", "malformed", "denied", "disk", "store_full", "damaged"];
+const ERRORS: [&str; 10] = [
+    "down",
+    "ended",
+    "unplugged",
+    "stalled",
+    "timeout",
+    "malformed",
+    "denied",
+    "disk",
+    "store_full",
+    "damaged",
+];
 
 /// One source.
 #[derive(Debug, Clone, Default)]
@@ -37,6 +47,8 @@ pub struct Tally {
     pub tables: BTreeSet<&'static str>,
     recent: VecDeque<(i64, u64)>,
     trouble: Option<String>,
+    /// Whether it failed and is not tried again.
+    is_given_up: bool,
 }
 
 impl Tally {
@@ -61,7 +73,7 @@ impl Tally {
 
     fn json(&self, name: &str, now_ns: i64, has_ended: bool) -> Value {
         let state = match () {
-            () if has_ended => "ended",
+            () if has_ended || self.is_given_up => "ended",
             () if self.trouble.is_some() => "waiting",
             () if self.is_up(now_ns) => "up",
             () if self.last_ns.is_some() => "stale",
@@ -126,7 +138,11 @@ impl Tallies {
             tally.lost += if LOSSES.contains(&reason) { known } else { 0 };
             tally.errors += u64::from(ERRORS.contains(&reason));
             match reason {
-                "down" | "unplugged" => tally.trouble = Some(detail.unwrap_or(reason).into()),
+                // Rows that come after it say that it was not the whole source.
+                "down" | "unplugged" | "stalled" | "denied" | "ended" => {
+                    tally.trouble = Some(detail.unwrap_or(reason).into());
+                    tally.is_given_up |= reason == "ended";
+                }
                 "up" => tally.trouble = None,
                 _ => {}
             }
@@ -151,5 +167,40 @@ impl Tallies {
     /// The member `health` of **status**.
     pub fn health_json(&self) -> Value {
         self.health.iter().cloned().collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bl_store::{Reason, health_row};
+
+    #[test]
+    fn who_waits_hangs_is_refused_or_given_up_is_told_apart() {
+        let mut tallies = Tallies::default();
+        let health = bl_schemas::table("health").unwrap();
+        for (source, reason) in [
+            ("gpu.nvml", Reason::Down),
+            ("host.rapl", Reason::Denied),
+            ("host.hwmon", Reason::Stalled),
+            ("benchlab.kit", Reason::Ended),
+        ] {
+            tallies.note(&health_row(health, 1, source, reason, 1, "why"));
+        }
+        let sources = tallies.sources_json(2, false);
+        let states: Vec<_> = sources
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|s| [&s["name"], &s["state"], &s["detail"]].map(|v| v.as_str().unwrap()))
+            .collect();
+        let expected = [
+            ["benchlab.kit", "ended", "why"],
+            ["gpu.nvml", "waiting", "why"],
+            ["host.hwmon", "waiting", "why"],
+            ["host.rapl", "waiting", "why"],
+        ];
+        assert_eq!(states, expected);
+        assert_eq!(tallies.sources()["benchlab.kit"].errors, 1);
     }
 }

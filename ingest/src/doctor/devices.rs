@@ -1,64 +1,12 @@
-//! Boards, cards, sensors and the tracer.
+//! Cards, sensors and the tracer.
 
 use std::path::Path;
 use std::process::Command;
 
 use super::Finding;
-use crate::gpu::card_names;
-use crate::probe::find_plugin;
+use crate::gpu::{self, Choice, card_names};
+use crate::probe::{PLUGIN_FILE, find_plugin};
 use crate::rapl;
-use crate::serial::{ConnectOptions, Found, Occupant, Roots, Selector, discover};
-use crate::source::Stop;
-
-/// Group that may open serial ports on Debian and Ubuntu.
-const JOIN_DIALOUT: &str =
-    "sudo usermod -aG dialout $USER   # then log in again; or install deploy/udev's rule";
-
-/// BENCHLAB boards at USB: one finding a port, and one for each selected board that is not there.
-pub fn boards(roots: &Roots, selectors: &[Selector], stop: &Stop) -> Vec<Finding> {
-    let found = discover(roots, &ConnectOptions::default(), stop);
-    let mut findings: Vec<Finding> = found.iter().map(board).collect();
-    for selector in selectors {
-        findings.extend(missing(selector, &found));
-    }
-    if findings.is_empty() {
-        findings.push(
-            Finding::absent("board", "no BENCHLAB board is plugged in")
-                .mended_by("bl ingest --simulate   # records a virtual one meanwhile"),
-        );
-    }
-    findings
-}
-
-fn board(found: &Found) -> Finding {
-    let path = found.port.path.display();
-    match &found.occupant {
-        Occupant::Board(identity) => {
-            let text = format!("{path}: {}, UID {}", identity.contract, identity.uid);
-            Finding::works("board", text)
-        }
-        Occupant::Other(what) => Finding::absent("board", format!("{path}: {what}")),
-        Occupant::Unreachable(why) => {
-            Finding::failing("board", format!("{path}: {why}"), false).mended_by(JOIN_DIALOUT)
-        }
-    }
-}
-
-/// A selected board that is not among those found.
-fn missing(selector: &Selector, found: &[Found]) -> Option<Finding> {
-    let is_there = match selector {
-        Selector::Auto => true,
-        Selector::Path(path) => path.exists(),
-        Selector::Uid(uid) => found.iter().any(|f| match &f.occupant {
-            Occupant::Board(identity) => identity.uid == *uid,
-            _ => false,
-        }),
-    };
-    (!is_there).then(|| {
-        Finding::failing("board", format!("benchlab.device {selector} is not there"), true)
-            .mended_by("bl device list")
-    })
-}
 
 /// NVIDIA's library, with its cards.
 pub fn nvidia(root: &Path, is_asked: bool) -> Finding {
@@ -73,20 +21,57 @@ pub fn nvidia(root: &Path, is_asked: bool) -> Finding {
     }
 }
 
-/// Cards of AMD and Intel in `/sys/class/drm`.
-pub fn cards(root: &Path) -> Finding {
-    const SUBJECT: &str = "AMD, Intel GPU";
-    match card_names(root, &["amdgpu", "i915", "xe"]).as_slice() {
-        [] => Finding::absent(SUBJECT, "no card of the drivers amdgpu, i915 or xe"),
-        names => Finding::works(SUBJECT, names.join(", ")),
+/// Cards of AMD in `/sys/class/drm`.
+pub fn amd(root: &Path, is_asked: bool) -> Finding {
+    cards(root, "AMD GPU", &["amdgpu"], is_asked)
+}
+
+/// Cards of Intel in `/sys/class/drm`.
+pub fn intel(root: &Path, is_asked: bool) -> Finding {
+    cards(root, "Intel GPU", &["xe", "i915"], is_asked)
+}
+
+fn cards(root: &Path, subject: &'static str, drivers: &[&str], is_asked: bool) -> Finding {
+    match card_names(root, drivers).as_slice() {
+        [] => {
+            let text = format!("no card of driver {}", drivers.join(" or "));
+            match is_asked {
+                true => Finding::failing(subject, text, true).mended_by(format!(
+                    "sudo modprobe {}   # or another gpu.provider",
+                    drivers.first().copied().unwrap_or_default()
+                )),
+                false => Finding::absent(subject, text),
+            }
+        }
+        names => Finding::works(subject, names.join(", ")),
     }
 }
 
+/// Cards that were chosen, by index, UUID or PCI address, and are none of those that NVML or the kernel shows.
+pub fn chosen_cards(root: &Path, chosen: &[String]) -> Vec<Finding> {
+    let cards = [gpu::nvml_identities(), gpu::identities(root)].concat();
+    let is_there = |name: &&String| {
+        let choice = Choice::only(vec![(*name).clone()]);
+        cards.iter().any(|card| choice.takes(card))
+    };
+    let known: Vec<&str> = cards.iter().map(|card| card.uuid.as_str()).collect();
+    let known = if known.is_empty() { "there is none".to_owned() } else { known.join(", ") };
+    let missing = chosen.iter().filter(|name| !is_there(name));
+    missing
+        .map(|name| {
+            Finding::failing("chosen GPU", format!("{name} is not there; cards: {known}"), true)
+                .mended_by("bl config show   # gpu.device_index and gpu.device_uuid")
+        })
+        .collect()
+}
+
 /// Chips in `/sys/class/hwmon`.
-pub fn sensors(root: &Path) -> Finding {
+pub fn sensors(root: &Path, is_asked: bool) -> Finding {
     const SUBJECT: &str = "sensors";
     match std::fs::read_dir(root.join("sys/class/hwmon")).map(Iterator::count) {
         Ok(count @ 1..) => Finding::works(SUBJECT, format!("{count} chips in /sys/class/hwmon")),
+        _ if is_asked => Finding::failing(SUBJECT, "no chip in /sys/class/hwmon", true)
+            .mended_by("sudo sensors-detect   # of lm-sensors; or hwmon.enabled = false"),
         _ => Finding::absent(SUBJECT, "no chip in /sys/class/hwmon (virtual machines have none)"),
     }
 }
@@ -100,7 +85,7 @@ pub fn rapl(root: &Path, is_asked: bool) -> Finding {
             .mended_by("sudo modprobe intel_rapl_msr   # or cpu.enable_rapl = false"),
         Err(None) => Finding::absent(SUBJECT, "no energy counters (virtual machines have none)"),
         Err(Some(denied)) => Finding::failing(SUBJECT, denied, is_asked).mended_by(format!(
-            "echo '{}' | sudo tee /etc/udev/rules.d/70-benchlab-rapl.rules && sudo udevadm trigger -s powercap",
+            "sudo groupadd -rf benchlab && sudo usermod -aG benchlab $USER && echo '{}' | sudo tee /etc/udev/rules.d/70-benchlab-rapl.rules && sudo udevadm trigger -s powercap",
             rapl::UDEV_RULE
         )),
     }
@@ -109,6 +94,12 @@ pub fn rapl(root: &Path, is_asked: bool) -> Finding {
 /// GStreamer's tools and the tracer plugin of `bl probe`. `configured` is BL_GST_PLUGIN_DIR.
 pub fn gstreamer(executable: &Path, configured: Option<&Path>) -> Vec<Finding> {
     let tools = match Command::new("gst-launch-1.0").arg("--version").output() {
+        Ok(out) if !out.status.success() => {
+            let said = String::from_utf8_lossy(&out.stderr);
+            let said = said.lines().next().unwrap_or_default();
+            Finding::limited("GStreamer", format!("gst-launch-1.0 does not run: {said}"))
+                .mended_by("sudo apt install --reinstall gstreamer1.0-tools")
+        }
         Ok(out) => {
             let text = String::from_utf8_lossy(&out.stdout);
             let version = text.lines().find(|line| line.starts_with("GStreamer"));
@@ -118,10 +109,39 @@ pub fn gstreamer(executable: &Path, configured: Option<&Path>) -> Vec<Finding> {
             .mended_by("sudo apt install gstreamer1.0-tools gstreamer1.0-plugins-base"),
     };
     let plugin = match find_plugin(executable, configured) {
-        Ok(folder) => Finding::works("tracer plugin", folder.display().to_string()),
-        Err(e) if configured.is_some() => Finding::failing("tracer plugin", e.to_string(), true),
+        Ok(folder) => loads(&folder),
+        Err(e) if configured.is_some() => Finding::failing("tracer plugin", e.to_string(), true)
+            .mended_by(
+                "make gst-plugin   # and BL_GST_PLUGIN_DIR names the folder of what it makes",
+            ),
         Err(_) => Finding::absent("tracer plugin", "not built: bl probe needs it")
             .mended_by("make gst-plugin"),
     };
     vec![tools, plugin]
+}
+
+/// Whether GStreamer can load the plugin: it may have been built for another one. Its registry stays as it is.
+fn loads(folder: &Path) -> Finding {
+    const SUBJECT: &str = "tracer plugin";
+    let shown = folder.display().to_string();
+    let Ok(scratch) = tempfile::tempdir() else { return Finding::works(SUBJECT, shown) };
+    let out = Command::new("gst-inspect-1.0")
+        .arg(folder.join(PLUGIN_FILE))
+        .env("GST_REGISTRY", scratch.path().join("registry.bin"))
+        .env("GST_PLUGIN_SYSTEM_PATH", scratch.path())
+        .output();
+    match out {
+        Ok(out) if !out.status.success() => {
+            let said = String::from_utf8_lossy(&out.stderr);
+            let said = said.lines().map(str::trim).find(|line| !line.is_empty());
+            let said = said.unwrap_or("it does not say why");
+            Finding::limited(SUBJECT, format!("{shown}: GStreamer cannot load it: {said}"))
+                .mended_by("make gst-plugin")
+        }
+        Ok(_) => Finding::works(SUBJECT, shown),
+        // What is said of GStreamer itself says enough.
+        Err(_) => {
+            Finding::works(SUBJECT, format!("{shown}, not tried: gst-inspect-1.0 is not here"))
+        }
+    }
 }

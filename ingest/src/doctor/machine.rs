@@ -2,9 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{Access, access, statvfs};
+use rustix::fs::statvfs;
 
 use super::Finding;
+use crate::kernel::KernelFile;
 
 /// Clock sources that are read without a call into the kernel's slow paths.
 const FAST_CLOCKS: [&str; 5] =
@@ -42,6 +43,18 @@ pub fn clock_sync() -> Finding {
     }
 }
 
+/// Whether processors, memory, interfaces and disks can be read.
+pub fn host(root: &Path) -> Finding {
+    const SUBJECT: &str = "host";
+    const FILES: [&str; 4] = ["proc/stat", "proc/meminfo", "proc/net/dev", "proc/diskstats"];
+    let failed = FILES.iter().find_map(|file| KernelFile::open(root, file).err());
+    match failed {
+        None => Finding::works(SUBJECT, "processors, memory, interfaces and disks can be read"),
+        Some(e) => Finding::failing(SUBJECT, e.to_string(), true)
+            .mended_by("sudo mount -t proc proc /proc   # or cpu.enabled = false, and so on"),
+    }
+}
+
 /// Whether sessions can be written there.
 pub fn data_root(folder: &Path) -> Finding {
     const SUBJECT: &str = "data root";
@@ -49,8 +62,10 @@ pub fn data_root(folder: &Path) -> Finding {
     match existing(folder) {
         Some(there) if !there.is_dir() => {
             Finding::failing(SUBJECT, format!("{} is no folder", there.display()), true)
+                .mended_by("bl ingest --data-root DIR   # or general.data_root")
         }
-        Some(there) if access(&there, Access::WRITE_OK | Access::EXEC_OK).is_ok() => {
+        // Root has access to folders that take no file, such as those of the kernel; this one has no name.
+        Some(there) if tempfile::tempfile_in(&there).is_ok() => {
             Finding::works(SUBJECT, format!("{shown} can be written"))
         }
         _ => Finding::failing(SUBJECT, format!("{shown} cannot be written"), true)

@@ -1,14 +1,13 @@
 //! Sockets and services.
 
 use std::io::ErrorKind;
-use std::net::{SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
+use std::net::{SocketAddr, TcpListener};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
-use std::time::Duration;
 
 use super::{Finding, machine};
-
-const PATIENCE: Duration = Duration::from_secs(2);
+use crate::network::{FastApiSource, KitOptions, KitSource, MqttOptions, MqttSource};
+use crate::source::{SourceError, Stop};
 
 /// Whether `bl serve` could listen there now.
 pub fn listen(subject: &'static str, address: SocketAddr) -> Finding {
@@ -19,7 +18,8 @@ pub fn listen(subject: &'static str, address: SocketAddr) -> Finding {
             format!("{address} is in use: by a running bl serve, or another program"),
         )
         .mended_by(format!("ss -ltnp 'sport = :{}'", address.port())),
-        Err(e) => Finding::failing(subject, format!("{address}: {e}"), true),
+        Err(e) => Finding::failing(subject, format!("{address}: {e}"), true)
+            .mended_by("ip -br address   # which addresses this machine has; or another port"),
     }
 }
 
@@ -30,6 +30,7 @@ pub fn events_socket(path: &Path) -> Finding {
         Ok(_) => Finding::works(SUBJECT, format!("a recorder listens on {}", path.display())),
         Err(e) if e.kind() == ErrorKind::PermissionDenied => {
             Finding::failing(SUBJECT, format!("{}: {e}", path.display()), true)
+                .mended_by(format!("ls -l {}   # or bl ingest --events PATH", path.display()))
         }
         Err(_) => {
             let folder = path.parent().unwrap_or(Path::new("."));
@@ -47,14 +48,38 @@ pub fn events_socket(path: &Path) -> Finding {
     }
 }
 
-/// A configured service, as `host:port`.
-pub fn service(subject: &'static str, address: &str) -> Finding {
-    let reached = address.to_socket_addrs().and_then(|mut addresses| {
-        let first = addresses.next().ok_or(ErrorKind::AddrNotAvailable)?;
-        TcpStream::connect_timeout(&first, PATIENCE)
-    });
-    match reached {
-        Ok(_) => Finding::works(subject, format!("{address} answers")),
-        Err(e) => Finding::failing(subject, format!("{address}: {e}"), true),
+/// A configured LinuxSupportKit service: whether it answers, and as one.
+pub fn support_kit(options: &KitOptions, stop: &Stop) -> Finding {
+    let asked = KitSource::check(options, stop);
+    http("support kit", &options.endpoint, asked)
+}
+
+/// A configured server of benchlab-pytools: whether it answers, and as one.
+pub fn pytools(endpoint: &str, stop: &Stop) -> Finding {
+    http("pytools server", endpoint, FastApiSource::check(endpoint, stop))
+}
+
+fn http(subject: &'static str, endpoint: &str, asked: Result<usize, SourceError>) -> Finding {
+    match asked {
+        Ok(0) => Finding::limited(subject, format!("{endpoint} answers, and has no board")),
+        Ok(1) => Finding::works(subject, format!("{endpoint} has 1 board")),
+        Ok(count) => Finding::works(subject, format!("{endpoint} has {count} boards")),
+        Err(e) => Finding::failing(subject, e.to_string(), true).mended_by(format!(
+            "curl -i {}/devices   # start the server, or correct its address",
+            endpoint.trim_end_matches('/')
+        )),
+    }
+}
+
+/// A configured MQTT broker: whether it lets this machine in.
+pub fn broker(options: &MqttOptions, stop: &Stop) -> Finding {
+    const SUBJECT: &str = "MQTT broker";
+    let address = &options.broker;
+    match MqttSource::check(options, stop) {
+        Ok(()) => Finding::works(SUBJECT, format!("{address} lets this machine in")),
+        Err(e) => Finding::failing(SUBJECT, e.to_string(), true).mended_by(format!(
+            "mosquitto_sub -h {} -t '#' -C 1   # start the broker, or correct its address and login",
+            address.replace(':', " -p ")
+        )),
     }
 }

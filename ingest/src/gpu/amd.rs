@@ -6,6 +6,7 @@ use super::card::Sample;
 use super::drm::{Card, Vendor};
 use super::metrics::Metrics;
 use crate::kernel::{Attribute, Gone};
+use crate::source::Faults;
 
 /// A card of driver amdgpu.
 ///
@@ -72,24 +73,24 @@ impl Amd {
 }
 
 impl Card for Amd {
-    fn read(&mut self) -> Result<Sample, Gone> {
-        let power = self.power.scaled(1e6)?;
-        let metrics = self.metrics.read(Metrics::parse)?.unwrap_or_default();
+    fn read(&mut self, faults: &mut Faults) -> Result<Sample, Gone> {
+        let power = self.power.scaled(1e6, faults)?;
+        let metrics = self.metrics.read(faults, Metrics::parse)?.unwrap_or_default();
         Ok(Sample {
-            util_pct: self.busy.scaled(1.0)?.map(|v| v as f32),
-            mem_util_pct: self.mem_busy.scaled(1.0)?.map(|v| v as f32),
-            mem_used_bytes: self.vram_used.number()?,
-            mem_total_bytes: self.vram_total.number()?,
+            util_pct: self.busy.scaled(1.0, faults)?.map(|v| v as f32),
+            mem_util_pct: self.mem_busy.scaled(1.0, faults)?.map(|v| v as f32),
+            mem_used_bytes: self.vram_used.number(faults)?,
+            mem_total_bytes: self.vram_total.number(faults)?,
             power_w: power.map(|watts| (watts, self.power_method)),
-            power_limit_w: self.power_cap.scaled(1e6)?,
+            power_limit_w: self.power_cap.scaled(1e6, faults)?,
             energy_j: metrics.energy_j,
-            temp_c: self.edge.scaled(1e3)?.map(|v| v as f32),
-            hotspot_c: self.junction.scaled(1e3)?.map(|v| v as f32),
-            mem_temp_c: self.mem_temp.scaled(1e3)?.map(|v| v as f32),
-            core_mhz: self.core_clock.scaled(1e6)?.map(|v| v as f32),
-            mem_mhz: self.mem_clock.scaled(1e6)?.map(|v| v as f32),
-            fan_pct: self.pwm.scaled(2.55)?.map(|v| v as f32),
-            fan_rpm: self.fan.number()?.and_then(|v| v.try_into().ok()),
+            temp_c: self.edge.scaled(1e3, faults)?.map(|v| v as f32),
+            hotspot_c: self.junction.scaled(1e3, faults)?.map(|v| v as f32),
+            mem_temp_c: self.mem_temp.scaled(1e3, faults)?.map(|v| v as f32),
+            core_mhz: self.core_clock.scaled(1e6, faults)?.map(|v| v as f32),
+            mem_mhz: self.mem_clock.scaled(1e6, faults)?.map(|v| v as f32),
+            fan_pct: self.pwm.scaled(2.55, faults)?.map(|v| v as f32),
+            fan_rpm: self.fan.number(faults)?.and_then(|v| v.try_into().ok()),
             throttle: metrics.throttle,
             ..Sample::default()
         })

@@ -15,7 +15,7 @@ impl Choice {
     }
 
     /// Whether a card is among them.
-    pub(super) fn takes(&self, card: &Identity) -> bool {
+    pub(crate) fn takes(&self, card: &Identity) -> bool {
         let is =
             |name: &String| name.eq_ignore_ascii_case(&card.uuid) || name.parse() == Ok(card.index);
         self.0.is_empty() || self.0.iter().any(is)
@@ -24,11 +24,11 @@ impl Choice {
 
 /// Which card it is.
 #[derive(Debug, Clone)]
-pub(super) struct Identity {
+pub(crate) struct Identity {
     /// Index within the vendor's driver.
     pub(super) index: i16,
     /// NVML's UUID, else the PCI address.
-    pub(super) uuid: String,
+    pub(crate) uuid: String,
     pub(super) vendor: &'static str,
     pub(super) name: String,
 }

@@ -7,7 +7,7 @@ use bl_store::clock::monotonic_ns;
 
 use super::card::{Choice, GpuTable, Identity, Sample};
 use super::{amd, intel};
-use crate::kernel::{Attribute, Gone};
+use crate::kernel::{Attribute, Gone, KernelFile, KernelFileError};
 use crate::source::{Context, Faults, LOOK_AGAIN, Reason, Source, SourceError, sample_at};
 
 const CLASS: &str = "sys/class/drm";
@@ -30,7 +30,8 @@ pub(super) struct Vendor {
 
 /// A card whose attributes are open.
 pub(super) trait Card: Send {
-    fn read(&mut self) -> Result<Sample, Gone>;
+    /// Takes a sample; what is refused or makes no sense is null, and noted.
+    fn read(&mut self, faults: &mut Faults) -> Result<Sample, Gone>;
 }
 
 /// Samples table `gpu` for all cards of one vendor.
@@ -69,7 +70,12 @@ impl Source for DrmSource {
     fn run(&mut self, context: &Context) -> Result<(), SourceError> {
         let Self { vendor, root, hz, choice } = self;
         let (mut cards, mut table) = (Vec::new(), GpuTable::new());
-        search(vendor, root, choice, &mut cards, context);
+        let found = context.watched(Duration::ZERO, || find(root, vendor.drivers));
+        let refused = found.refused.first().map(ToString::to_string);
+        open_new(vendor, root, choice, found, &mut cards, context);
+        if let Some(text) = refused.filter(|_| cards.is_empty()) {
+            return Err(SourceError::Denied(format!("{text}: let the user of bl read it")));
+        }
         if cards.is_empty() {
             return Err(SourceError::Retry(format!(
                 "this machine shows no {} card to sample (driver {})",
@@ -83,12 +89,22 @@ impl Source for DrmSource {
         sample_at(context, *hz, |tick| {
             if monotonic_ns() >= search_ns {
                 search_ns = monotonic_ns() + SEARCH_NS;
-                search(vendor, root, choice, &mut cards, context);
+                let found = find(root, vendor.drivers);
+                drop_gone(&found, &mut cards, context);
+                for who in open_new(vendor, root, choice, found, &mut cards, context) {
+                    context.health(Reason::Up, 1, format!("{who} has come"));
+                }
             }
             cards.retain_mut(|card| {
                 card.sample(vendor.source, &mut table, context, &mut tick.faults)
             });
             tick.flush(context, &mut table.rows);
+            if cards.is_empty() {
+                tick.faults.tell(context);
+                context.flush(&mut table.rows);
+                let text = format!("the last {} card has gone; it is looked for", vendor.name);
+                return Err(SourceError::Retry(text));
+            }
             Ok(())
         })
     }
@@ -113,9 +129,9 @@ impl Opened {
         faults: &mut Faults,
     ) -> bool {
         let from_ns = monotonic_ns();
-        let sample = self.asleep().and_then(|asleep| match asleep {
+        let sample = self.asleep(faults).and_then(|asleep| match asleep {
             true => Ok(Sample::default()),
-            false => self.card.read(),
+            false => self.card.read(faults),
         });
         let at_ns = from_ns + (monotonic_ns() - from_ns) / 2;
         match sample {
@@ -124,34 +140,45 @@ impl Opened {
                 true
             }
             Err(Gone) => {
-                let text = format!("{} at {}", self.identity.name, self.identity.uuid);
-                faults.note(Reason::Unplugged, 1, text);
+                faults.note(Reason::Unplugged, 1, self.who());
                 false
             }
         }
     }
 
-    fn asleep(&mut self) -> Result<bool, Gone> {
-        let status = self.runtime_status.read(|text| Some(text.starts_with(b"suspend")))?;
+    fn asleep(&mut self, faults: &mut Faults) -> Result<bool, Gone> {
+        let status = self.runtime_status.read(faults, |text| Some(text.starts_with(b"suspend")))?;
         Ok(status == Some(true))
+    }
+
+    fn who(&self) -> String {
+        format!("{} at {}", self.identity.name, self.identity.uuid)
     }
 }
 
-/// Opens the chosen cards of these drivers that are not open yet.
-pub(super) fn search(
+/// Drops the cards that the kernel no longer shows.
+fn drop_gone(found: &Search, cards: &mut Vec<Opened>, context: &Context) {
+    cards.retain(|card| {
+        let stays = found.cards.iter().any(|found| found.folder == card.folder);
+        if !stays {
+            context.health(Reason::Unplugged, 1, card.who());
+        }
+        stays
+    });
+}
+
+/// Opens the chosen cards among those found that are not open yet, and returns which.
+pub(super) fn open_new(
     vendor: &Vendor,
     root: &Path,
     choice: &Choice,
+    found: Search,
     cards: &mut Vec<Opened>,
     context: &Context,
-) {
-    for (index, found) in find(root, vendor.drivers).into_iter().enumerate() {
-        let identity = Identity {
-            index: index as i16,
-            uuid: found.pci_address,
-            vendor: vendor.name,
-            name: found.name,
-        };
+) -> Vec<String> {
+    let mut opened = Vec::new();
+    for (index, found) in found.cards.into_iter().enumerate() {
+        let identity = found.identity(index, vendor);
         if cards.iter().any(|c| c.folder == found.folder) || !choice.takes(&identity) {
             continue;
         }
@@ -160,13 +187,33 @@ pub(super) fn search(
         let card =
             (vendor.open)(root, &format!("{CLASS}/{}", found.folder), found.hwmon.as_deref());
         let runtime_status = Attribute::open(root, &format!("{device}/power/runtime_status"));
-        cards.push(Opened { folder: found.folder, identity, runtime_status, card });
+        let card = Opened { folder: found.folder, identity, runtime_status, card };
+        opened.push(card.who());
+        cards.push(card);
     }
+    opened
 }
 
 /// Names of the cards that these drivers show, for who only wants to know whether there are any.
 pub(crate) fn card_names(root: &Path, drivers: &[&str]) -> Vec<String> {
-    find(root, drivers).into_iter().map(|found| found.name).collect()
+    find(root, drivers).cards.into_iter().map(|found| found.name).collect()
+}
+
+/// The cards of AMD and Intel, as they are chosen.
+pub(crate) fn identities(root: &Path) -> Vec<Identity> {
+    let of = |vendor: &'static Vendor| {
+        let cards = find(root, vendor.drivers).cards.into_iter().enumerate();
+        cards.map(|(index, card)| card.identity(index, vendor))
+    };
+    of(&amd::VENDOR).chain(of(&intel::VENDOR)).collect()
+}
+
+/// What was found of some drivers' cards.
+#[derive(Default)]
+pub(super) struct Search {
+    cards: Vec<Found>,
+    /// What may not be read, so that it is not known whether there is a card.
+    refused: Vec<KernelFileError>,
 }
 
 struct Found {
@@ -178,8 +225,19 @@ struct Found {
     hwmon: Option<String>,
 }
 
+impl Found {
+    fn identity(&self, index: usize, vendor: &Vendor) -> Identity {
+        Identity {
+            index: index as i16,
+            uuid: self.pci_address.clone(),
+            vendor: vendor.name,
+            name: self.name.clone(),
+        }
+    }
+}
+
 /// The cards of these drivers, by number.
-fn find(root: &Path, drivers: &[&str]) -> Vec<Found> {
+pub(super) fn find(root: &Path, drivers: &[&str]) -> Search {
     let names = |path: &str| {
         let entries = std::fs::read_dir(root.join(path)).into_iter().flatten().flatten();
         entries.filter_map(|entry| entry.file_name().into_string().ok()).collect::<Vec<_>>()
@@ -189,9 +247,16 @@ fn find(root: &Path, drivers: &[&str]) -> Vec<Found> {
     let mut folders: Vec<_> =
         names(CLASS).into_iter().filter_map(|name| Some((number(&name)?, name))).collect();
     folders.sort();
+    let mut refused = Vec::new();
     let found = |(_, folder): (u16, String)| {
         let device = format!("{CLASS}/{folder}/device");
-        let uevent = std::fs::read_to_string(root.join(&device).join("uevent")).ok()?;
+        let uevent = match read(root, &format!("{device}/uevent")) {
+            Ok(text) => text,
+            Err(e) => {
+                refused.extend(Some(e).filter(KernelFileError::is_denied));
+                return None;
+            }
+        };
         let of = |key: &str| {
             uevent.lines().find_map(|l| Some(l.strip_prefix(key)?.strip_prefix('=')?.to_owned()))
         };
@@ -208,7 +273,13 @@ fn find(root: &Path, drivers: &[&str]) -> Vec<Found> {
             folder,
         })
     };
-    folders.into_iter().filter_map(found).collect()
+    let cards = folders.into_iter().filter_map(found).collect();
+    Search { cards, refused }
+}
+
+fn read(root: &Path, relative: &str) -> Result<String, KernelFileError> {
+    let mut file = KernelFile::open(root, relative)?;
+    Ok(String::from_utf8_lossy(file.read_attribute()?.text).into_owned())
 }
 
 #[cfg(test)]
@@ -220,7 +291,7 @@ mod tests {
     struct Leaving(u32);
 
     impl Card for Leaving {
-        fn read(&mut self) -> Result<Sample, Gone> {
+        fn read(&mut self, _: &mut Faults) -> Result<Sample, Gone> {
             self.0 = self.0.checked_sub(1).ok_or(Gone)?;
             Ok(Sample { util_pct: Some(1.0), ..Sample::default() })
         }
@@ -239,7 +310,8 @@ mod tests {
         let (mut cards, mut table, mut faults) = (Vec::new(), GpuTable::new(), Faults::default());
         let root = fixture("gpu/amd-old");
         let search = |cards: &mut Vec<Opened>| {
-            search(&LEAVING, &root, &Choice::default(), cards, &context);
+            let found = find(&root, LEAVING.drivers);
+            open_new(&LEAVING, &root, &Choice::default(), found, cards, &context);
         };
         search(&mut cards);
         search(&mut cards);

@@ -9,6 +9,7 @@ use super::card::Sample;
 use super::drm::{Card, Vendor};
 use crate::kernel::{Attribute, Gone};
 use crate::meter::Meter;
+use crate::source::Faults;
 
 /// Where the actual clock of the first GT is: xe, i915, i915 before 5.18.
 const CLOCKS: [&str; 3] =
@@ -60,9 +61,9 @@ impl Intel {
 }
 
 impl Card for Intel {
-    fn read(&mut self) -> Result<Sample, Gone> {
+    fn read(&mut self, faults: &mut Faults) -> Result<Sample, Gone> {
         let from_ns = monotonic_ns();
-        let energy = self.energy.number()?;
+        let energy = self.energy.number(faults)?;
         let at_ns = from_ns + (monotonic_ns() - from_ns) / 2;
         let count = energy.and_then(|uj| u64::try_from(uj).ok());
         let power = count.and_then(|count| self.meter.advance(at_ns, count).power_w);
@@ -70,11 +71,11 @@ impl Card for Intel {
             power_w: power.map(|watts| (watts, "energy")),
             energy_j: energy.map(|uj| uj as f64 / 1e6),
             // 0 is how the driver says that there is no limit.
-            power_limit_w: self.power_max.scaled(1e6)?.filter(|limit| *limit > 0.0),
-            core_mhz: self.clock.scaled(1.0)?.map(|v| v as f32),
-            temp_c: self.temp.scaled(1e3)?.map(|v| v as f32),
-            mem_temp_c: self.mem_temp.scaled(1e3)?.map(|v| v as f32),
-            fan_rpm: self.fan.number()?.and_then(|v| v.try_into().ok()),
+            power_limit_w: self.power_max.scaled(1e6, faults)?.filter(|limit| *limit > 0.0),
+            core_mhz: self.clock.scaled(1.0, faults)?.map(|v| v as f32),
+            temp_c: self.temp.scaled(1e3, faults)?.map(|v| v as f32),
+            mem_temp_c: self.mem_temp.scaled(1e3, faults)?.map(|v| v as f32),
+            fan_rpm: self.fan.number(faults)?.and_then(|v| v.try_into().ok()),
             ..Sample::default()
         })
     }

@@ -53,11 +53,15 @@ impl NvidiaSource {
             builder.lib_path(path);
         }
         builder.init().map_err(|e| match e {
-            NvmlError::LibloadingError(_) => SourceError::Retry(
-                "no NVML library here (libnvidia-ml.so.1 comes with NVIDIA's driver)".to_owned(),
-            ),
+            NvmlError::LibloadingError(e) => SourceError::Retry(format!(
+                "no NVML library can be loaded (libnvidia-ml.so.1 comes with NVIDIA's driver): {e}"
+            )),
             NvmlError::DriverNotLoaded => SourceError::Retry(
                 "NVML finds no driver: load it with `modprobe nvidia`".to_owned(),
+            ),
+            NvmlError::NoPermission => SourceError::Denied(
+                "NVML may not be used: the user of bl needs to read and write /dev/nvidia*"
+                    .to_owned(),
             ),
             e => SourceError::Retry(format!("NVML does not start: {e}")),
         })
@@ -75,8 +79,8 @@ impl Source for NvidiaSource {
     }
 
     fn run(&mut self, context: &Context) -> Result<(), SourceError> {
-        let nvml = self.load()?;
-        let mut cards = open(&nvml, &self.choice, context)?;
+        let nvml = context.watched(Duration::ZERO, || self.load())?;
+        let mut cards = context.watched(Duration::ZERO, || open(&nvml, &self.choice, context))?;
         let text = format!("{} nvidia cards at {} Hz", cards.len(), self.hz);
         context.up(text);
         let mut table = GpuTable::new();
@@ -122,9 +126,17 @@ fn open<'n>(
         }
     }
     if cards.is_empty() {
-        return Err(SourceError::Fatal(format!("none of NVML's {count} cards can be sampled")));
+        // A card may come back, or come with an external port.
+        return Err(SourceError::Retry(format!("none of NVML's {count} cards can be sampled")));
     }
     Ok(cards)
+}
+
+/// The cards of NVIDIA, as they are chosen; none where NVML cannot be used.
+pub(crate) fn nvml_identities() -> Vec<Identity> {
+    let Ok(nvml) = Nvml::init() else { return Vec::new() };
+    let count = nvml.device_count().unwrap_or(0);
+    (0..count).filter_map(|index| Some(Card::open(&nvml, index).ok()?.identity)).collect()
 }
 
 struct Card<'n> {
@@ -132,6 +144,8 @@ struct Card<'n> {
     identity: Identity,
     /// What the card said that it does not support: it is not asked again.
     unsupported: BTreeSet<&'static str>,
+    /// What this user may not ask: nor is that asked again.
+    refused: BTreeSet<&'static str>,
     /// Whether the row of `health` on that has been written.
     told: bool,
     lost: bool,
@@ -150,6 +164,7 @@ impl<'n> Card<'n> {
             identity: Identity { index: index as i16, uuid, vendor: "nvidia", name },
             device,
             unsupported: BTreeSet::new(),
+            refused: BTreeSet::new(),
             told: false,
             lost: false,
             energy: Meter::new(1e-3, None),
@@ -187,7 +202,7 @@ impl<'n> Card<'n> {
         faults: &mut Faults,
         call: impl FnOnce(&Device) -> Result<T, NvmlError>,
     ) -> Option<T> {
-        if self.lost || self.unsupported.contains(what) {
+        if self.lost || self.unsupported.contains(what) || self.refused.contains(what) {
             return None;
         }
         match call(&self.device) {
@@ -195,13 +210,17 @@ impl<'n> Card<'n> {
             Err(NvmlError::GpuLost | NvmlError::ResetRequired) => self.lost = true,
             Err(
                 NvmlError::NotSupported
-                | NvmlError::NoPermission
                 | NvmlError::InvalidArg
                 | NvmlError::FunctionNotFound
                 | NvmlError::FailedToLoadSymbol(_)
                 | NvmlError::LibloadingError(_),
             ) => {
                 self.unsupported.insert(what);
+            }
+            Err(NvmlError::NoPermission) => {
+                let text = format!("{what} of {} is for root alone", self.identity.uuid);
+                faults.note(Reason::Denied, 1, text);
+                self.refused.insert(what);
             }
             Err(NvmlError::NoData) => {}
             Err(e) => {

@@ -4,14 +4,15 @@ use std::process::Command;
 use arrow_array::{Array, RecordBatch};
 
 use super::card::{Choice, GpuTable};
-use super::drm::{DrmSource, Opened, Vendor, search};
+use super::drm::{DrmSource, Opened, Vendor, find, open_new};
 use super::{NvidiaSource, amd, intel};
 use crate::source::kept::*;
 use crate::source::{Context, Faults, Source, SourceError, SourceState};
 
 fn open(vendor: &Vendor, root: &Path, context: &Context) -> Vec<Opened> {
     let mut cards = Vec::new();
-    search(vendor, root, &Choice::default(), &mut cards, context);
+    let found = find(root, vendor.drivers);
+    open_new(vendor, root, &Choice::default(), found, &mut cards, context);
     cards
 }
 

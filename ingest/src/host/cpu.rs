@@ -55,6 +55,9 @@ impl Cpu {
 impl Reader for Cpu {
     fn sample(&mut self, anchor: Anchor, faults: &mut Faults) -> Result<(), KernelFileError> {
         let reading = self.file.read()?;
+        if cpu_lines(reading.text).next().is_none() {
+            return Err(self.file.malformed());
+        }
         let numbers = cpu_lines(reading.text).filter_map(|(name, _)| cpu_number(name));
         self.frequencies.read(numbers, faults);
         let at_ns = reading.from_ns + (monotonic_ns() - reading.from_ns) / 2;

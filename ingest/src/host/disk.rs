@@ -82,6 +82,10 @@ impl Reader for Disks {
     fn sample(&mut self, anchor: Anchor, faults: &mut Faults) -> Result<(), KernelFileError> {
         let reading = self.file.read()?;
         let at_ns = reading.at_ns();
+        // A machine may have no disk, and a file that is empty.
+        if !reading.text.is_empty() && !lines(reading.text).any(|line| parse(line).is_some()) {
+            return Err(self.file.malformed());
+        }
         for line in lines(reading.text) {
             let Some((name, now, in_flight)) = parse(line) else {
                 faults.note(Reason::Malformed, 1, "a line of /proc/diskstats");

@@ -48,6 +48,9 @@ impl Reader for Memory {
     fn sample(&mut self, anchor: Anchor, _: &mut Faults) -> Result<(), KernelFileError> {
         let reading = self.file.read()?;
         let sizes = parse(reading.text);
+        if sizes.iter().all(Option::is_none) {
+            return Err(self.file.malformed());
+        }
         self.rows.begin(anchor.ts(reading.at_ns()), NAME);
         for (column, size) in self.columns.iter().zip(sizes) {
             self.rows.i64(*column, stored(size));

@@ -25,6 +25,9 @@ const COUNTERS: [(&str, usize); 8] = [
     ("tx_errors", 10),
     ("tx_dropped", 11),
 ];
+/// How the file begins.
+const HEADER: &[u8] = b"Inter-|";
+
 /// The rates that are kept: column, and place in [`COUNTERS`].
 const RATES: [(&str, usize); 4] = [
     ("rx_bytes_per_s", 0),
@@ -60,6 +63,9 @@ impl Reader for Net {
     fn sample(&mut self, anchor: Anchor, faults: &mut Faults) -> Result<(), KernelFileError> {
         let reading = self.file.read()?;
         let at_ns = reading.at_ns();
+        if !reading.text.starts_with(HEADER) {
+            return Err(self.file.malformed());
+        }
         for line in lines(reading.text).skip(2) {
             let Some((name, now)) = parse(line) else {
                 faults.note(Reason::Malformed, 1, "a line of /proc/net/dev");

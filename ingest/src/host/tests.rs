@@ -201,7 +201,7 @@ fn a_machine_without_proc_is_told_why() {
     let (kept, context) = kept();
     let empty = tempfile::tempdir().unwrap();
     let error = HostSource::disk(empty.path(), 10.0).run(&context).unwrap_err();
-    assert!(matches!(&error, SourceError::Fatal(text)
+    assert!(matches!(&error, SourceError::Retry(text)
             if text.contains("proc/diskstats") && text.ends_with("is procfs mounted there?")));
     assert!(kept.health().is_empty(), "the supervisor tells it");
 }

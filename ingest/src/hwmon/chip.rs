@@ -60,9 +60,18 @@ pub(super) fn name(root: &Path, folder: &str) -> Option<String> {
 
 impl Chip {
     /// Opens the chip in a folder of the class; `None` if it is left out or has no sensor that can be opened. The
-    /// folder is only listed: no attribute is read but those that [`KINDS`] knows, as some act when they are.
-    pub(super) fn open(root: &Path, folder: &str) -> Option<Self> {
-        let name = name(root, folder)?;
+    /// folder is only listed: no attribute is read but those that [`KINDS`] knows, as some act when they are. What may
+    /// not be read goes to `refused`.
+    pub(super) fn open(
+        root: &Path,
+        folder: &str,
+        refused: &mut Vec<KernelFileError>,
+    ) -> Option<Self> {
+        let Some(name) = name(root, folder) else {
+            let error = KernelFile::open(root, &format!("{CLASS}/{folder}/name")).err();
+            refused.extend(error.filter(KernelFileError::is_denied));
+            return None;
+        };
         if LEFT_OUT.contains(&name.split('@').next().unwrap_or_default()) {
             return None;
         }
@@ -71,8 +80,13 @@ impl Chip {
             entries.filter_map(|entry| channel(&entry.file_name().into_string().ok()?)).collect();
         channels.sort();
         channels.dedup_by_key(|channel| (channel.kind, channel.number));
-        let open = |channel: &Channel| channel.open(root, folder);
-        let sensors: Vec<_> = channels.iter().filter_map(open).collect();
+        let mut sensors = Vec::new();
+        for channel in &channels {
+            match channel.open(root, folder) {
+                Ok(sensor) => sensors.push(sensor),
+                Err(e) => refused.extend(Some(e).filter(KernelFileError::is_denied)),
+            }
+        }
         (!sensors.is_empty()).then_some(Self { name, sensors })
     }
 }
@@ -97,12 +111,12 @@ fn channel(attribute: &str) -> Option<Channel> {
 }
 
 impl Channel {
-    fn open(&self, root: &Path, folder: &str) -> Option<Sensor> {
+    fn open(&self, root: &Path, folder: &str) -> Result<Sensor, KernelFileError> {
         let Kind(prefix, suffixes, unit, divisor) = &KINDS[self.kind];
         let name = format!("{prefix}{}", self.number);
         let path = format!("{CLASS}/{folder}/{name}");
-        Some(Sensor {
-            value: KernelFile::open(root, &format!("{path}{}", suffixes[self.attribute])).ok()?,
+        Ok(Sensor {
+            value: KernelFile::open(root, &format!("{path}{}", suffixes[self.attribute]))?,
             fault: KernelFile::open(root, &format!("{path}_fault")).ok(),
             label: text(root, &format!("{path}_label")),
             unit,

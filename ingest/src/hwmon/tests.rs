@@ -11,7 +11,7 @@ fn chips(root: &Path) -> Chips {
 
 fn sample(chips: &mut Chips, context: &Context) -> RecordBatch {
     let (mut table, mut faults) = (Table::new(), Faults::default());
-    for watched in &mut chips.0 {
+    for watched in &mut chips.list {
         watched.rests_until_ns = 0;
         watched.sample(&mut table, context, &mut faults);
     }
@@ -60,15 +60,15 @@ fn chips_come_and_go() {
     let (there, away) = (class.join("hwmon1"), root.path().join("away"));
     std::fs::rename(&there, &away).unwrap();
     let mut chips = chips(root.path());
-    assert_eq!(chips.0.len(), 3);
+    assert_eq!(chips.list.len(), 3);
     std::fs::rename(&away, &there).unwrap();
     std::fs::rename(class.join("hwmon2"), &away).unwrap();
     let mut told = Vec::new();
     chips.search(root.path(), |reason, text| told.push(format!("{reason} {text}")));
     assert_eq!(told, ["unplugged chip k10temp@0000:00:18.3", "up chip nvme@nvme0"]);
-    assert_eq!(chips.0.len(), 3);
+    assert_eq!(chips.list.len(), 3);
 
-    chips.0[0].gone = true;
+    chips.list[0].gone = true;
     chips.search(root.path(), |reason, text| told.push(format!("{reason} {text}")));
     assert_eq!(told[2..], ["unplugged chip nct6798@nct6775.656", "up chip nct6798@nct6775.656"]);
 }
@@ -78,7 +78,7 @@ fn a_slow_chip_rests() {
     let (kept, context) = kept();
     let mut chips = chips(&fixture("hwmon/desktop"));
     let (mut table, mut faults) = (Table::new(), Faults::default());
-    let chip = &mut chips.0[0];
+    let chip = &mut chips.list[0];
     chip.rests_until_ns = i64::MAX;
     chip.sample(&mut table, &context, &mut faults);
     assert_eq!(table.rows.len(), 0);

@@ -2,9 +2,11 @@
 
 use std::fs::File;
 use std::io::Read;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use bl_store::clock::realtime_ns;
+use bl_store::{Reason, health_row};
 
 use super::frames::log_name;
 use super::mangohud::Log;
@@ -19,36 +21,42 @@ const LOOK_NS: i64 = 50_000_000;
 /// `first_ts` (ns, UTC) is the time of the log's first frame. Without it, the newest of the frames that are there at the
 /// first look is taken to be from right now, as it is while the game runs: a log tells no time of its own.
 ///
+/// What was done, up to a failure too, is in `report`; lines that are bad are told in `health` as well.
+///
 /// # Errors
-/// When the log cannot be read or is written anew, or the store takes nothing.
+/// When the log cannot be read, is written anew or removed, or the store takes nothing.
 pub fn follow_mangohud(
     file: &Path,
     first_ts: Option<i64>,
     sink: &dyn Sink,
     stop: &Stop,
-) -> Result<ImportReport, ImportError> {
+    report: &mut ImportReport,
+) -> Result<(), ImportError> {
     let mut follow = FollowMangoHud::open(file)?;
     let mut delivered = ImportReport::default();
     let mut rows: Option<FrameRows> = None;
     loop {
         // What was written before the stop still counts.
         let stopping = stop.stopping();
-        let frames = follow.frames()?;
-        if let Some(newest) = frames.last() {
+        let bad_before = follow.report.bad;
+        let outcome = follow.frames().and_then(|frames| {
+            let Some(newest) = frames.last() else { return Ok(()) };
             let rows = rows.get_or_insert_with(|| {
                 let first_ts =
                     first_ts.unwrap_or_else(|| realtime_ns().saturating_sub(newest.at_ns));
                 FrameRows::new(FrameLogFormat::MangoHud, &follow.log_name(), first_ts)
             });
             frames.iter().for_each(|frame| rows.push(frame));
-            rows.deliver(sink, &mut delivered)?;
-        }
+            rows.deliver(sink, &mut delivered)
+        });
+        follow.tell_bad(sink, bad_before);
+        *report = ImportReport { rows: delivered.rows.clone(), ..follow.report.clone() };
+        outcome?;
         if stopping {
-            break;
+            return Ok(());
         }
         stop.sleep_ns(LOOK_NS);
     }
-    Ok(ImportReport { rows: delivered.rows, ..follow.report })
 }
 
 /// Follows a log that MangoHud is writing.
@@ -71,15 +79,37 @@ impl FollowMangoHud {
     /// # Errors
     /// When it cannot be opened.
     pub fn open(path: &Path) -> Result<Self, ImportError> {
+        let io = |e| ImportError::io(path, e);
+        // To open a pipe would wait for whoever writes it, for ever perhaps.
+        if !std::fs::metadata(path).map_err(io)?.is_file() {
+            return Err(ImportError::format(path, 0, "it is no file, and only files are followed"));
+        }
         Ok(Self {
             path: path.to_path_buf(),
-            file: File::open(path).map_err(|e| ImportError::io(path, e))?,
+            file: File::open(path).map_err(io)?,
             log: Log::new(path),
             number: 0,
             carry: Vec::new(),
             read_bytes: 0,
             report: ImportReport { files: 1, ..ImportReport::default() },
         })
+    }
+
+    /// Writes a row of `health` if lines were bad since there were `before` of them.
+    fn tell_bad(&self, sink: &dyn Sink, before: u64) {
+        let (Some(table), count @ 1..) = (bl_schemas::table("health"), self.report.bad - before)
+        else {
+            return;
+        };
+        let log = self.log_name();
+        let detail = match self.report.bad_lines.last() {
+            Some(line) => format!("{log}, such as line {}: {}", line.line, line.why),
+            None => log,
+        };
+        let now = sink.anchor().now();
+        let row = health_row(table, now, "mangohud", Reason::Malformed, count, &detail);
+        // What a full store cannot take is in the report all the same.
+        let _ = sink.append(table, row);
     }
 
     /// What the log is called in column `log`.
@@ -91,13 +121,15 @@ impl FollowMangoHud {
     /// lost in between.
     ///
     /// # Errors
-    /// When the log cannot be read, is none of MangoHud, or has become shorter.
+    /// When the log cannot be read, is none of MangoHud, has become shorter, or has been removed.
     pub fn frames(&mut self) -> Result<Vec<Frame>, ImportError> {
         let io = |e| ImportError::io(&self.path, e);
-        if self.file.metadata().map_err(io)?.len() < self.read_bytes {
+        let state = self.file.metadata().map_err(io)?;
+        if state.len() < self.read_bytes {
             let what = "the log has become shorter: it is being written anew; follow it again";
             return Err(ImportError::format(&self.path, self.number, what));
         }
+        let is_removed = state.nlink() == 0;
         let read = self.file.read_to_end(&mut self.carry).map_err(io)?;
         self.read_bytes += read as u64;
         let text = std::mem::take(&mut self.carry);
@@ -109,6 +141,10 @@ impl FollowMangoHud {
             rest = &rest[end + 1..];
         }
         self.carry = rest.to_vec();
+        if is_removed && frames.is_empty() {
+            let what = "the log has been removed; what was in it is recorded";
+            return Err(ImportError::format(&self.path, self.number, what));
+        }
         Ok(frames)
     }
 }

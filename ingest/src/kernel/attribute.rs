@@ -2,44 +2,61 @@
 
 use std::path::Path;
 
-use super::{KernelFile, signed};
+use bl_store::Reason;
+
+use super::{KernelFile, KernelFileError, signed};
+use crate::source::Faults;
 
 /// An attribute of sysfs that is a number, or absent: what a device does not support is asked once.
 #[derive(Debug, Default)]
-pub struct Attribute(Option<KernelFile>);
+pub struct Attribute {
+    file: Option<KernelFile>,
+    /// It is there and may not be read, which is still to be told.
+    refused: Option<KernelFileError>,
+}
 
 /// The device that an attribute is of has gone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Gone;
 
 impl Attribute {
-    /// Opens `root/relative`, if there is such a file and it may be read.
+    /// Opens `root/relative`, if there is such a file. That it may not be read is told at the first read.
     pub fn open(root: &Path, relative: &str) -> Self {
-        Self(KernelFile::open(root, relative).ok())
+        match KernelFile::open(root, relative) {
+            Ok(file) => Self { file: Some(file), refused: None },
+            Err(e) => Self { file: None, refused: e.is_denied().then_some(e) },
+        }
     }
 
-    /// Whether the device has it.
+    /// Whether the device has it, be it readable or not.
     pub fn is_there(&self) -> bool {
-        self.0.is_some()
+        self.file.is_some() || self.refused.is_some()
     }
 
     /// The bytes of the attribute, through `parse`; `None` where there is none now. A driver that says that it is
-    /// not supported, or not permitted, is not asked again.
+    /// not supported is not asked again; one that refuses for now, as amdgpu does while it resets a card, is.
     ///
     /// # Errors
     /// [`Gone`] when the device has gone.
-    pub fn read<T>(&mut self, parse: impl FnOnce(&[u8]) -> Option<T>) -> Result<Option<T>, Gone> {
-        let Some(file) = &mut self.0 else { return Ok(None) };
+    pub fn read<T>(
+        &mut self,
+        faults: &mut Faults,
+        parse: impl FnOnce(&[u8]) -> Option<T>,
+    ) -> Result<Option<T>, Gone> {
+        if let Some(refused) = self.refused.take() {
+            faults.note(Reason::Denied, 1, refused.to_string());
+        }
+        let Some(file) = &mut self.file else { return Ok(None) };
         let error = match file.read_attribute() {
             Ok(reading) => return Ok(parse(reading.text)),
             Err(e) => e,
         };
         let not_supported = rustix::io::Errno::OPNOTSUPP.raw_os_error();
-        if error.is_absent() {
-            return Err(Gone);
-        }
-        if error.is_denied() || error.cause.raw_os_error() == Some(not_supported) {
-            self.0 = None;
+        match () {
+            () if error.is_absent() => return Err(Gone),
+            () if error.is_denied() => faults.note(Reason::Denied, 1, error.to_string()),
+            () if error.cause.raw_os_error() == Some(not_supported) => self.file = None,
+            () => {}
         }
         Ok(None)
     }
@@ -48,16 +65,25 @@ impl Attribute {
     ///
     /// # Errors
     /// [`Gone`] when the device has gone.
-    pub fn number(&mut self) -> Result<Option<i64>, Gone> {
-        self.read(signed)
+    pub fn number(&mut self, faults: &mut Faults) -> Result<Option<i64>, Gone> {
+        let mut is_malformed = false;
+        let number = self.read(faults, |text| {
+            let number = signed(text);
+            is_malformed = number.is_none();
+            number
+        })?;
+        if let Some(file) = self.file.as_ref().filter(|_| is_malformed) {
+            faults.note(Reason::Malformed, 1, file.malformed().to_string());
+        }
+        Ok(number)
     }
 
     /// The number that the attribute holds, divided.
     ///
     /// # Errors
     /// [`Gone`] when the device has gone.
-    pub fn scaled(&mut self, divisor: f64) -> Result<Option<f64>, Gone> {
-        Ok(self.number()?.map(|n| n as f64 / divisor))
+    pub fn scaled(&mut self, divisor: f64, faults: &mut Faults) -> Result<Option<f64>, Gone> {
+        Ok(self.number(faults)?.map(|n| n as f64 / divisor))
     }
 }
 
@@ -71,9 +97,10 @@ mod tests {
         std::fs::write(dir.path().join("power1_average"), "23500000\n").unwrap();
         std::fs::write(dir.path().join("odd"), "N/A\n").unwrap();
         let open = |name| Attribute::open(dir.path(), name);
-        assert_eq!(open("power1_average").scaled(1e6), Ok(Some(23.5)));
-        assert_eq!(open("odd").number(), Ok(None));
+        let mut faults = Faults::default();
+        assert_eq!(open("power1_average").scaled(1e6, &mut faults), Ok(Some(23.5)));
+        assert_eq!(open("odd").number(&mut faults), Ok(None));
         let mut absent = open("absent");
-        assert_eq!((absent.is_there(), absent.number()), (false, Ok(None)));
+        assert_eq!((absent.is_there(), absent.number(&mut faults)), (false, Ok(None)));
     }
 }

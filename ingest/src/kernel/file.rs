@@ -5,7 +5,10 @@ use std::io::ErrorKind;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
+use bl_store::Reason;
 use bl_store::clock::monotonic_ns;
+
+use crate::source::SourceError;
 
 /// A file of `/proc` or `/sys` that stays open: reading it again costs neither a path lookup nor an allocation.
 #[derive(Debug)]
@@ -50,10 +53,34 @@ impl KernelFileError {
         self.cause.kind() == ErrorKind::PermissionDenied
     }
 
+    /// Whether the file was read, and its text is not what it has to be.
+    pub fn is_malformed(&self) -> bool {
+        self.cause.kind() == ErrorKind::InvalidData
+    }
+
+    /// What a row of `health` calls it.
+    pub fn reason(&self) -> Reason {
+        match () {
+            () if self.is_denied() => Reason::Denied,
+            () if self.is_malformed() => Reason::Malformed,
+            () => Reason::Down,
+        }
+    }
+
     /// Whether there is no such file, or what it tells of has gone.
     pub fn is_absent(&self) -> bool {
         self.cause.kind() == ErrorKind::NotFound
             || self.cause.raw_os_error() == Some(rustix::io::Errno::NODEV.raw_os_error())
+    }
+}
+
+/// Files of the kernel may come, and be permitted, later.
+impl From<KernelFileError> for SourceError {
+    fn from(error: KernelFileError) -> Self {
+        match error.is_denied() {
+            true => SourceError::Denied(error.to_string()),
+            false => SourceError::Retry(error.to_string()),
+        }
     }
 }
 

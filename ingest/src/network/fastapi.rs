@@ -7,12 +7,12 @@ use bl_store::clock::monotonic_ns;
 use serde_json::{Map, Value, json};
 
 use super::board::{BoardRows, Taken};
-use super::http::Client;
+use super::http::{Answer, Client};
 use super::presence::Presence;
 use super::readings::{Names, is_placeholder};
 use super::websocket::Socket;
 use crate::serial::protocol::Model;
-use crate::source::{Context, Reason, Source, SourceError, Ticker};
+use crate::source::{Context, Reason, Source, SourceError, Stop, Ticker};
 
 const NAME: &str = "benchlab.api";
 
@@ -54,6 +54,15 @@ impl FastApiSource {
     pub fn only(mut self, uids: Vec<String>) -> Self {
         self.only = uids;
         self
+    }
+
+    /// Asks the server which boards it has, and returns how many are connected, without recording any.
+    ///
+    /// # Errors
+    /// When it does not answer, or not as that server does.
+    pub fn check(endpoint: &str, stop: &Stop) -> Result<usize, SourceError> {
+        let devices = devices(&Client::new(endpoint, None, PATIENCE, stop))?;
+        Ok(devices.iter().filter(|device| device["connected"] == true).count())
     }
 
     fn record(&mut self, context: &Context) -> Result<(), SourceError> {
@@ -161,15 +170,7 @@ impl FastApiSource {
                 let detail = format!("{} answers too slowly for {} Hz", self.endpoint, self.hz);
                 self.rows.faults.gather(Reason::Late, missed, detail);
             }
-            let answer = client.get("/devices")?;
-            let Some(devices) = answer.body.as_array().filter(|_| answer.status == 200) else {
-                return Err(SourceError::Retry(format!(
-                    "{}/devices: {}",
-                    self.endpoint,
-                    answer.complaint()
-                )));
-            };
-            for device in devices {
+            for device in &devices(&client)? {
                 let Some(uid) = device["uid"].as_str().filter(|uid| self.wants(uid)) else {
                     continue;
                 };
@@ -232,6 +233,17 @@ impl FastApiSource {
             "server": self.endpoint,
             "simulated": false,
         }));
+    }
+}
+
+/// The boards that the server knows.
+fn devices(client: &Client) -> Result<Vec<Value>, SourceError> {
+    let answer = client.get("/devices")?;
+    let text = format!("{}/devices: {}", client.base(), answer.complaint());
+    match answer {
+        Answer { status: 200, body: Value::Array(devices), .. } => Ok(devices),
+        Answer { status: 401 | 403, .. } => Err(SourceError::Denied(text)),
+        _ => Err(SourceError::Retry(text)),
     }
 }
 

@@ -15,7 +15,7 @@ use serde_json::{Map, Value};
 use super::board::{BoardRows, Taken};
 use super::http::{Answer, Client};
 use super::lines::Line;
-use crate::source::{Context, Reason, Source, SourceError, Ticker};
+use crate::source::{Context, Reason, Source, SourceError, Stop, Ticker};
 use device::KitDevice;
 pub use scanner::KitScanner;
 use telemetry::{Repair, Telemetry};
@@ -57,13 +57,17 @@ impl KitSource {
         Self { options, device, rows: BoardRows::new(NAME), repair: Repair::default() }
     }
 
-    fn client(&self, context: &Context) -> Client {
-        let KitOptions { endpoint, api_key, device_timeout, .. } = &self.options;
-        Client::new(endpoint, api_key.clone(), *device_timeout + MARGIN, context.stop())
+    /// Asks the service which boards it has, and returns how many, without recording any.
+    ///
+    /// # Errors
+    /// When it does not answer, or not as such a service does; [`SourceError::Fatal`] when it wants its key.
+    pub fn check(options: &KitOptions, stop: &Stop) -> Result<usize, SourceError> {
+        let listed = device::list(&client(options, stop))?;
+        Ok(listed.iter().filter(|device| device.is_benchlab).count())
     }
 
     fn record(&mut self, context: &Context) -> Result<(), SourceError> {
-        let client = self.client(context);
+        let client = client(&self.options, context.stop());
         let device = KitDevice::find(&client, &self.options, self.device.as_deref())?;
         context.device(device.describe(client.base()));
         let timeout_ms = self.options.device_timeout.as_millis();
@@ -209,6 +213,11 @@ impl Source for KitSource {
         self.rows.faults.tell_all(context);
         if context.stopping() { Ok(()) } else { outcome }
     }
+}
+
+fn client(options: &KitOptions, stop: &Stop) -> Client {
+    let KitOptions { endpoint, api_key, device_timeout, .. } = options;
+    Client::new(endpoint, api_key.clone(), *device_timeout + MARGIN, stop)
 }
 
 /// Whether an answer means that a route does not exist: a device that does not exist is named in a document.

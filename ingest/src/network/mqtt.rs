@@ -13,7 +13,7 @@ use super::link::Link;
 use super::presence::Presence;
 use super::readings::{Names, is_placeholder};
 use crate::serial::protocol::Model;
-use crate::source::{Context, Source, SourceError};
+use crate::source::{Context, Source, SourceError, Stop};
 use packet::{Packet, connect, parse, subscribe};
 
 const NAME: &str = "benchlab.mqtt";
@@ -55,21 +55,33 @@ impl MqttSource {
         }
     }
 
+    /// Connects to the broker and leaves it again, without listening to anything.
+    ///
+    /// # Errors
+    /// When it does not answer or lets nobody in; [`SourceError::Fatal`] when it wants another login.
+    pub fn check(options: &MqttOptions, stop: &Stop) -> Result<(), SourceError> {
+        let failure = |why: &dyn std::fmt::Display| trouble(options, why);
+        let mut inbox = Inbox::open(options, stop)?;
+        match inbox.next().map_err(|e| failure(&e))? {
+            Some(Packet::ConnAck(0)) => {
+                // The broker notices by itself, too.
+                let _ = inbox.link.write_all(&packet::DISCONNECT);
+                Ok(())
+            }
+            Some(Packet::ConnAck(code)) => Err(refusal(options, code)),
+            Some(_) => Err(failure(&"it does not answer as an MQTT broker does")),
+            None => Err(failure(&format!("it said nothing for {PATIENCE:?}"))),
+        }
+    }
+
     fn record(&mut self, context: &Context) -> Result<(), SourceError> {
         self.presence = Presence::default();
-        let MqttOptions { broker, prefix, login } = &self.options;
-        let failure =
-            |e: std::io::Error| SourceError::Retry(format!("the MQTT broker at {broker}: {e}"));
-        let mut link = Link::open(broker, PATIENCE, context.stop()).map_err(failure)?;
-        let client = format!("bl-{}-{:x}", std::process::id(), monotonic_ns() as u32);
-        link.write_all(&connect(&client, login.as_ref())).map_err(failure)?;
+        let mut inbox = Inbox::open(&self.options, context.stop())?;
+        let prefix = &self.options.prefix;
         let topics = [format!("{prefix}/+/telemetry"), format!("{prefix}/+/info")];
-        let mut inbox = Inbox { link, bytes: Vec::new() };
         let mut heard_ns = monotonic_ns();
         while !context.stopping() {
-            let packet = inbox.next().map_err(|e| {
-                SourceError::Retry(format!("the MQTT broker at {}: {e}", self.options.broker))
-            })?;
+            let packet = inbox.next().map_err(|e| trouble(&self.options, &e))?;
             let now_ns = monotonic_ns();
             let silent_ns = now_ns - heard_ns;
             let reply = match packet {
@@ -78,12 +90,12 @@ impl MqttSource {
                     self.packet(context, packet, now_ns, &topics)?
                 }
                 None if silent_ns > SILENCE_NS => {
-                    return Err(self.retry("it does not answer; connecting anew"));
+                    return Err(trouble(&self.options, &"it does not answer; connecting anew"));
                 }
                 None => Some(packet::PING.to_vec()),
             };
             if let Some(reply) = reply {
-                inbox.link.write_all(&reply).map_err(|e| self.retry(&e.to_string()))?;
+                inbox.link.write_all(&reply).map_err(|e| trouble(&self.options, &e))?;
             }
             self.presence.expire(context, now_ns, SILENCE_NS);
             self.rows.faults.tell(context);
@@ -91,10 +103,6 @@ impl MqttSource {
         // The broker notices by itself, too.
         let _ = inbox.link.write_all(&packet::DISCONNECT);
         Ok(())
-    }
-
-    fn retry(&self, why: &str) -> SourceError {
-        SourceError::Retry(format!("the MQTT broker at {}: {why}", self.options.broker))
     }
 
     /// Takes a packet; returns what to send.
@@ -107,16 +115,7 @@ impl MqttSource {
     ) -> Result<Option<Vec<u8>>, SourceError> {
         match packet {
             Packet::ConnAck(0) => return Ok(Some(subscribe(topics))),
-            Packet::ConnAck(code @ (4 | 5)) => {
-                return Err(SourceError::Fatal(format!(
-                    "the MQTT broker at {} refuses the login (code {code}): set benchlab_sdk.mqtt_user and \
-                     benchlab_sdk.mqtt_password",
-                    self.options.broker
-                )));
-            }
-            Packet::ConnAck(code) => {
-                return Err(self.retry(&format!("it refuses the connection (code {code})")));
-            }
+            Packet::ConnAck(code) => return Err(refusal(&self.options, code)),
             Packet::SubAck(codes) if codes.contains(&0x80) => {
                 return Err(SourceError::Fatal(format!(
                     "the MQTT broker at {} refuses to hand out {}",
@@ -192,6 +191,22 @@ impl Source for MqttSource {
     }
 }
 
+fn trouble(options: &MqttOptions, why: &dyn std::fmt::Display) -> SourceError {
+    SourceError::Retry(format!("the MQTT broker at {}: {why}", options.broker))
+}
+
+/// What a CONNACK means whose code is not 0.
+fn refusal(options: &MqttOptions, code: u8) -> SourceError {
+    match code {
+        4 | 5 => SourceError::Fatal(format!(
+            "the MQTT broker at {} refuses the login (code {code}): set benchlab_sdk.mqtt_user and \
+             benchlab_sdk.mqtt_password",
+            options.broker
+        )),
+        code => trouble(options, &format!("it refuses the connection (code {code})")),
+    }
+}
+
 /// What has arrived from the broker.
 #[derive(Debug)]
 struct Inbox {
@@ -200,6 +215,15 @@ struct Inbox {
 }
 
 impl Inbox {
+    /// Connects, and asks to be let in.
+    fn open(options: &MqttOptions, stop: &Stop) -> Result<Self, SourceError> {
+        let failure = |e: std::io::Error| trouble(options, &e);
+        let mut link = Link::open(&options.broker, PATIENCE, stop).map_err(failure)?;
+        let client = format!("bl-{}-{:x}", std::process::id(), monotonic_ns() as u32);
+        link.write_all(&connect(&client, options.login.as_ref())).map_err(failure)?;
+        Ok(Self { link, bytes: Vec::new() })
+    }
+
     /// The next packet; `None` when nothing came for as long as the patience.
     fn next(&mut self) -> std::io::Result<Option<Packet>> {
         loop {

@@ -26,9 +26,14 @@ const EVENTS: [(&str, &str); 5] = [
 /// a `kernel.perf_event_paranoid` of 0.
 pub(super) fn open(root: &Path) -> Found {
     let mut found = Found::default();
-    let (Some(pmu), Some(mask)) = (text(root, "type"), text(root, "cpumask")) else { return found };
-    let Some(pmu) = number(pmu.as_bytes()).and_then(|n| u32::try_from(n).ok()) else {
-        return found;
+    let (pmu, mask) = match pmu(root) {
+        Ok(read) => read,
+        // A machine without the PMU is none whose counters fail.
+        Err(e) if e.is_absent() => return found,
+        Err(e) => {
+            found.failed.push(e);
+            return found;
+        }
     };
     for cpu in cpu_list(&mask) {
         for (event, below) in EVENTS {
@@ -43,6 +48,7 @@ pub(super) fn open(root: &Path) -> Found {
             };
             found.domains.push(Domain {
                 name: name(root, cpu, below),
+                place: event.to_owned(),
                 method: "perf",
                 counter: Box::new(Event { file: File::from(fd), path: root.join(PMU).join(event) }),
                 // The kernel extends the hardware's 32 bits to 64.
@@ -51,6 +57,16 @@ pub(super) fn open(root: &Path) -> Found {
         }
     }
     found
+}
+
+/// The number of the PMU, and its mask of processors.
+fn pmu(root: &Path) -> Result<(u32, String), KernelFileError> {
+    let mut file = KernelFile::open(root, &format!("{PMU}/type"))?;
+    let pmu = number(file.read_attribute()?.text.trim_ascii());
+    let pmu = pmu.and_then(|n| u32::try_from(n).ok()).ok_or_else(|| file.malformed())?;
+    let mut file = KernelFile::open(root, &format!("{PMU}/cpumask"))?;
+    let mask = String::from_utf8_lossy(file.read_attribute()?.text.trim_ascii()).into_owned();
+    Ok((pmu, mask))
 }
 
 fn text(root: &Path, file: &str) -> Option<String> {

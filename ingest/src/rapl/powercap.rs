@@ -8,17 +8,14 @@ use crate::meter::Meter;
 
 const CLASS: &str = "sys/class/powercap";
 
+/// What rows of it say in `method`.
+pub(super) const METHOD: &str = "powercap";
+
 /// Opens every domain and sub-domain. `intel-rapl` is the name for AMD's processors too. Its twin
 /// `intel-rapl-mmio` is left out: it is a second way to the same counters.
 pub(super) fn open(root: &Path) -> Found {
     let mut found = Found::default();
-    let entries = std::fs::read_dir(root.join(CLASS)).into_iter().flatten().flatten();
-    let mut zones: Vec<_> = entries
-        .filter_map(|entry| entry.file_name().into_string().ok())
-        .filter(|zone| zone.starts_with("intel-rapl:"))
-        .collect();
-    zones.sort();
-    for zone in &zones {
+    for zone in zones(root) {
         match open_zone(root, zone) {
             Ok(domain) => found.domains.push(domain),
             Err(e) => found.failed.push(e),
@@ -27,8 +24,23 @@ pub(super) fn open(root: &Path) -> Found {
     found
 }
 
-fn open_zone(root: &Path, zone: &str) -> Result<Domain, KernelFileError> {
-    let mut name = zone_name(root, zone)?;
+/// The zones that the kernel shows, by name.
+pub(super) fn zones(root: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(root.join(CLASS)).into_iter().flatten().flatten();
+    let mut zones: Vec<_> = entries
+        .filter_map(|entry| entry.file_name().into_string().ok())
+        .filter(|zone| zone.starts_with("intel-rapl:"))
+        .collect();
+    zones.sort();
+    zones
+}
+
+/// Opens the domain of a zone.
+///
+/// # Errors
+/// When it cannot be read.
+pub(super) fn open_zone(root: &Path, zone: String) -> Result<Domain, KernelFileError> {
+    let mut name = zone_name(root, &zone)?;
     // intel-rapl:0:1 is below intel-rapl:0.
     if let Some((parent, _)) = zone.rsplit_once(':').filter(|(parent, _)| parent.contains(':')) {
         name = format!("{}/{name}", zone_name(root, parent)?);
@@ -41,7 +53,8 @@ fn open_zone(root: &Path, zone: &str) -> Result<Domain, KernelFileError> {
     counter.read()?;
     Ok(Domain {
         name,
-        method: "powercap",
+        place: zone,
+        method: METHOD,
         counter: Box::new(counter),
         meter: Meter::new(1e-6, range),
     })

@@ -23,6 +23,12 @@ const LOOK_NS: i64 = 150_000_000;
 /// permissions are not set yet, and another program may still be looking.
 const PATIENCE_NS: i64 = 1_500_000_000;
 
+/// How long looking for a board and connecting to it takes at most, with every time-out: the watchdog waits longer.
+const CONNECT: Duration = Duration::from_secs(10);
+
+/// How long a snapshot takes at most, with the tries to get back in step after it.
+const EXCHANGE: Duration = Duration::from_secs(5);
+
 /// Rows wait at most that long.
 const FLUSH_NS: i64 = 100_000_000;
 
@@ -61,7 +67,7 @@ impl BenchlabSource {
             if context.stopping() {
                 return Ok(None);
             }
-            match self.try_connect(context) {
+            match context.watched(CONNECT, || self.try_connect(context)) {
                 Ok(Some(connected)) => return Ok(Some(connected)),
                 Ok(None) => self.wait_state(context, &format!("no board at {}", self.selector)),
                 Err(e) if e.is_stopping() => return Ok(None),
@@ -214,21 +220,7 @@ impl Recorder {
                 let detail = format!("{} answers too slowly for {} Hz", self.uid, self.hz);
                 self.tally.lost(Reason::Late, missed, detail);
             }
-            match self.device.read_sensors(context.stop()) {
-                Ok(reading) => {
-                    failures = 0;
-                    self.push(context, &reading);
-                }
-                Err(e) if e.is_gone() || e.is_stopping() => return Err(e),
-                Err(e) => {
-                    failures += 1;
-                    self.note_failure(&e);
-                    if failures >= FAILURES {
-                        return Err(e);
-                    }
-                    self.device.resynchronise(context.stop())?;
-                }
-            }
+            context.watched(EXCHANGE, || self.sample(context, &mut failures))?;
             let now_ns = monotonic_ns();
             if now_ns + period_ns > self.first_row_ns + FLUSH_NS {
                 context.flush(&mut self.rows);
@@ -236,6 +228,26 @@ impl Recorder {
             self.tally.flush(context, now_ns);
         }
         Ok(())
+    }
+
+    /// Takes one snapshot; after one that failed, gets back in step.
+    fn sample(&mut self, context: &Context, failures: &mut u32) -> Result<(), DeviceError> {
+        match self.device.read_sensors(context.stop()) {
+            Ok(reading) => {
+                *failures = 0;
+                self.push(context, &reading);
+                Ok(())
+            }
+            Err(e) if e.is_gone() || e.is_stopping() => Err(e),
+            Err(e) => {
+                *failures += 1;
+                self.note_failure(&e);
+                if *failures >= FAILURES {
+                    return Err(e);
+                }
+                self.device.resynchronise(context.stop())
+            }
+        }
     }
 
     fn note_failure(&mut self, error: &DeviceError) {

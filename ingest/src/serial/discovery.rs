@@ -130,7 +130,18 @@ pub enum Occupant {
     /// Something that cannot be recorded, and why.
     Other(String),
     /// Perhaps a board; it cannot be asked now, and this is why.
-    Unreachable(String),
+    Unreachable(PortError),
+}
+
+impl Occupant {
+    /// Why there is no board; empty where there is one.
+    pub fn note(&self) -> String {
+        match self {
+            Occupant::Board(_) => String::new(),
+            Occupant::Other(why) => why.clone(),
+            Occupant::Unreachable(e) => e.to_string(),
+        }
+    }
 }
 
 /// A serial port with the USB ids of a board, and what is there.
@@ -154,7 +165,7 @@ pub(super) fn ask(port: Candidate, options: &ConnectOptions, stop: &Stop) -> Fou
         Err(DeviceError::Port(e @ PortError::Timeout { got: 0, .. })) => {
             Occupant::Other(format!("{e}: not a BENCHLAB board, or it hangs: plug it in again"))
         }
-        Err(DeviceError::Port(e)) => Occupant::Unreachable(e.to_string()),
+        Err(DeviceError::Port(e)) => Occupant::Unreachable(e),
         Err(e) => Occupant::Other(e.to_string()),
     };
     Found { port, occupant }

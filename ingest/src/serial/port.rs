@@ -21,7 +21,7 @@ const QUIET_NS: i64 = 60_000_000;
 const DRAIN_NS: i64 = 300_000_000;
 
 /// What failed on a port.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PortError {
     /// There is no such device.
     #[error("{path}: no such device: is the board plugged in?", path = .0.display())]

@@ -1,6 +1,7 @@
 //! The socket's side of the protocol: one thread over all connections.
 
 use std::path::Path;
+use std::time::Duration;
 
 use bl_store::clock::monotonic_ns;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -103,6 +104,12 @@ impl Server<'_> {
         let (listener_ready, ready) = self.wait(now_ns).map_err(|e| {
             SourceError::Retry(format!("{}: cannot poll: {e}", self.listener.path().display()))
         })?;
+        self.context.watched(Duration::ZERO, || self.work(listener_ready, ready, now_ns));
+        Ok(())
+    }
+
+    /// Does what a wait has brought. Nothing here waits; that the watchdog looks on would show a slip.
+    fn work(&mut self, listener_ready: bool, ready: Vec<usize>, now_ns: i64) {
         let closed: Vec<usize> =
             ready.into_iter().filter(|at| self.read(*at) == Progress::Closed).collect();
         // From the back, so that one that goes moves none that has still to go.
@@ -114,7 +121,6 @@ impl Server<'_> {
             self.accept();
         }
         self.keep_dates(now_ns);
-        Ok(())
     }
 
     /// Whether the listener is readable, and which connections are.

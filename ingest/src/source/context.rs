@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use arrow_array::RecordBatch;
 use bl_schemas::Table;
@@ -32,7 +33,7 @@ pub struct SourceStatus {
     lost: AtomicU64,
     up: AtomicBool,
     last_ns: AtomicI64,
-    /// When the call began that the source is in; negated once that it stalls is told; 0 between calls.
+    /// When the call is due that the source is in; negated once that it stalls is told; 0 between calls.
     call_ns: AtomicI64,
     text: Mutex<(SourceState, String)>,
 }
@@ -66,19 +67,24 @@ impl SourceStatus {
         self.last_ns.load(Ordering::Relaxed)
     }
 
-    /// Notes that the source begins (the monotonic time) or ends (`None`) a call that may hang.
-    pub(crate) fn calls(&self, since_ns: Option<i64>) {
-        self.call_ns.store(since_ns.unwrap_or(0), Ordering::Relaxed);
+    /// Notes that the source begins a call that may hang, and when it is due to return (the monotonic time).
+    pub(crate) fn call_begins(&self, due_ns: i64) {
+        self.call_ns.store(due_ns, Ordering::Relaxed);
     }
 
-    /// Whether the source is in a call that began before `before_ns`. True once for each call.
+    /// Notes that the call has returned.
+    pub(crate) fn call_ends(&self) {
+        self.call_ns.store(0, Ordering::Relaxed);
+    }
+
+    /// Whether the source is in a call that was due before `before_ns`. True once for each call.
     pub(crate) fn stalls_since(&self, before_ns: i64) -> bool {
-        let since_ns = self.call_ns.load(Ordering::Relaxed);
+        let due_ns = self.call_ns.load(Ordering::Relaxed);
         let swap = |told| {
-            self.call_ns.compare_exchange(since_ns, told, Ordering::Relaxed, Ordering::Relaxed)
+            self.call_ns.compare_exchange(due_ns, told, Ordering::Relaxed, Ordering::Relaxed)
         };
         // It may have ended in between, and the next one begun.
-        since_ns > 0 && since_ns < before_ns && swap(-since_ns).is_ok()
+        due_ns > 0 && due_ns < before_ns && swap(-due_ns).is_ok()
     }
 
     /// State, and a few words on it.
@@ -122,6 +128,15 @@ impl Context {
     /// The signal to stop.
     pub fn stop(&self) -> &Stop {
         &self.stop
+    }
+
+    /// Does what may hang in the kernel or in a device; a source that does is told by the watchdog if it takes two
+    /// seconds longer than `bound`, the time that it may take in good order.
+    pub fn watched<T>(&self, bound: Duration, call: impl FnOnce() -> T) -> T {
+        self.status.call_begins(monotonic_ns() + bound.as_nanos() as i64);
+        let returned = call();
+        self.status.call_ends();
+        returned
     }
 
     /// Turns monotonic stamps into `ts`.

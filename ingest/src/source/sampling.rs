@@ -1,7 +1,8 @@
 //! The loop of every source that samples at a fixed rate.
 
+use std::time::Duration;
+
 use bl_store::Rows;
-use bl_store::clock::monotonic_ns;
 
 use super::{Context, Faults, Reason, SourceError, Ticker};
 
@@ -46,9 +47,7 @@ pub fn sample_at(
         let last = context.stopping();
         count += 1;
         tick.hands_over = last || count % together == 0;
-        context.status().calls(Some(monotonic_ns()));
-        let outcome = sample(&mut tick);
-        context.status().calls(None);
+        let outcome = context.watched(Duration::ZERO, || sample(&mut tick));
         if last || outcome.is_err() {
             break outcome;
         }

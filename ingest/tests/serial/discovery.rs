@@ -110,7 +110,9 @@ fn a_port_in_use_is_shown_as_such() {
     let stop = Stop::new().unwrap();
     let device = Device::connect(&machine.node(0), &quick(), &stop).unwrap();
     let found = discover(&machine.roots(), &quick(), &stop);
-    assert!(matches!(&found[0].occupant, Occupant::Unreachable(why) if why.contains("in use")));
+    assert!(
+        matches!(&found[0].occupant, Occupant::Unreachable(e) if e.to_string().contains("in use"))
+    );
     drop(device);
 }
 

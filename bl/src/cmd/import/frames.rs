@@ -3,9 +3,10 @@
 use std::path::Path;
 use std::time::Duration;
 
-use anyhow::{Context, bail};
+use anyhow::bail;
 use bl_ingest::import::{
-    FrameLog, FrameLogFormat, ImportReport, follow_mangohud, import_frames, read_frame_log,
+    FollowMangoHud, FrameLog, FrameLogFormat, ImportReport, follow_mangohud, import_frames,
+    read_frame_log,
 };
 use bl_ingest::source::Stop;
 use bl_store::clock::Anchor;
@@ -104,7 +105,7 @@ fn follow(log: &Log, config: &Config) -> anyhow::Result<()> {
         return Err(usage("--follow takes one file"));
     };
     // Before there is a session.
-    std::fs::File::open(file).with_context(|| file.display().to_string())?;
+    FollowMangoHud::open(file)?;
     let store = Store::new(&config.general.data_root);
     let id = session(log, &store)?;
     let first_ts = log.align_to.as_ref().map(|a| a.first_ts(&store, &id)).transpose()?;
@@ -113,11 +114,11 @@ fn follow(log: &Log, config: &Config) -> anyhow::Result<()> {
     let writer = begin(config, id, Anchor::measure(), "frame log")?;
     eprintln!("following {} into session {}; Ctrl-C ends it", file.display(), writer.manifest().id);
     let began_ns = writer.anchor().now();
-    let done = follow_mangohud(file, first_ts, &writer, &stop);
+    let mut report = ImportReport::default();
+    let done = follow_mangohud(file, first_ts, &writer, &stop, &mut report);
     // What came before a failure stays.
-    let report = done.as_ref().ok().cloned().unwrap_or_default();
     end(&writer, &report, began_ns..writer.anchor().now())?;
-    Ok(done.map(drop)?)
+    Ok(done?)
 }
 
 /// The session that is named, `latest` for the newest, else one called as the first file.

@@ -103,13 +103,7 @@ fn roster(config: &Config) -> Roster {
 /// The boards that another program reads.
 fn start_network(recording: &Recording, config: &Config) -> anyhow::Result<()> {
     let sdk = &config.benchlab_sdk;
-    if let Some(endpoint) = sdk.http_endpoint.clone() {
-        let options = KitOptions {
-            endpoint,
-            api_key: sdk.api_key.as_ref().map(|key| key.expose().to_owned()),
-            device_timeout: Duration::from_millis(sdk.device_timeout_ms.into()),
-            hz: sdk.hz,
-        };
+    if let Some(options) = kit_options(config) {
         if sdk.enable_multi_device {
             recording.start_kit(options)?;
         } else {
@@ -119,14 +113,29 @@ fn start_network(recording: &Recording, config: &Config) -> anyhow::Result<()> {
     if let Some(endpoint) = sdk.fastapi_endpoint.clone() {
         recording.start(Box::new(FastApiSource::new(endpoint, sdk.hz)))?;
     }
-    if let Some(broker) = sdk.mqtt_broker.clone() {
-        let user = sdk.mqtt_user.clone();
-        let password = sdk.mqtt_password.as_ref().map(|p| p.expose().to_owned());
-        let prefix = sdk.mqtt_prefix.clone();
-        let login = user.map(|user| (user, password.unwrap_or_default()));
-        recording.start(Box::new(MqttSource::new(MqttOptions { broker, prefix, login })))?;
+    if let Some(options) = mqtt_options(config) {
+        recording.start(Box::new(MqttSource::new(options)))?;
     }
     Ok(())
+}
+
+/// The LinuxSupportKit service, if one is configured.
+pub fn kit_options(config: &Config) -> Option<KitOptions> {
+    let sdk = &config.benchlab_sdk;
+    Some(KitOptions {
+        endpoint: sdk.http_endpoint.clone()?,
+        api_key: sdk.api_key.as_ref().map(|key| key.expose().to_owned()),
+        device_timeout: Duration::from_millis(sdk.device_timeout_ms.into()),
+        hz: sdk.hz,
+    })
+}
+
+/// The MQTT broker, if one is configured.
+pub fn mqtt_options(config: &Config) -> Option<MqttOptions> {
+    let sdk = &config.benchlab_sdk;
+    let password = sdk.mqtt_password.as_ref().map(|p| p.expose().to_owned());
+    let login = sdk.mqtt_user.clone().map(|user| (user, password.unwrap_or_default()));
+    Some(MqttOptions { broker: sdk.mqtt_broker.clone()?, prefix: sdk.mqtt_prefix.clone(), login })
 }
 
 /// Refuses addresses of servers that cannot be asked: there is no TLS.
@@ -168,10 +177,15 @@ fn start_host(recording: &Recording, config: &Config) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Names of the cards that the configuration chooses; none: all of them.
+pub fn chosen_cards(config: &Config) -> Vec<String> {
+    let by_index = config.gpu.device_index.iter().map(u32::to_string);
+    by_index.chain(config.gpu.device_uuid.iter().cloned()).collect()
+}
+
 fn start_gpus(recording: &Recording, config: &Config) -> anyhow::Result<()> {
     let (root, hz) = (Path::new("/"), config.gpu.hz);
-    let by_index = config.gpu.device_index.iter().map(u32::to_string);
-    let cards: Vec<String> = by_index.chain(config.gpu.device_uuid.iter().cloned()).collect();
+    let cards = chosen_cards(config);
     let choice = || if cards.is_empty() { Choice::default() } else { Choice::only(cards.clone()) };
     let wants = |p| config.gpu.provider == GpuProvider::Auto || config.gpu.provider == p;
     if wants(GpuProvider::Nvml) {

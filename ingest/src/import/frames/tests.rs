@@ -116,6 +116,39 @@ fn a_growing_mangohud_log_is_followed() {
 }
 
 #[test]
+fn what_cannot_be_followed_is_told_and_what_was_there_is_kept() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = Folder::new();
+    // To open a pipe would wait for who writes it.
+    let pipe = folder.0.path().join("pipe.csv");
+    use rustix::fs::{CWD, FileType, Mode, mknodat};
+    mknodat(CWD, &pipe, FileType::Fifo, Mode::RWXU, 0).unwrap();
+    let why = FollowMangoHud::open(&pipe).unwrap_err().to_string();
+    assert!(why.contains("pipe.csv") && why.contains("only files are followed"), "{why}");
+
+    // Root reads whatever it likes, so this is asked by a thread whose file-system user is nobody.
+    let path = folder.write("game_2025-11-11_14-30-00.csv", NEW_MANGOHUD);
+    std::fs::set_permissions(folder.0.path(), PermissionsExt::from_mode(0o755)).unwrap();
+    std::fs::set_permissions(&path, PermissionsExt::from_mode(0o0)).unwrap();
+    let open_as_nobody = || {
+        // SAFETY: it takes a number, and changes nothing but this thread, which ends with the test.
+        unsafe { libc::setfsuid(65_534) };
+        FollowMangoHud::open(&path).unwrap_err().to_string()
+    };
+    let why = std::thread::scope(|scope| {
+        std::thread::Builder::new().spawn_scoped(scope, open_as_nobody).unwrap().join().unwrap()
+    });
+    assert!(why.contains("14-30-00.csv") && why.contains("Permission denied"), "{why}");
+
+    std::fs::set_permissions(&path, PermissionsExt::from_mode(0o644)).unwrap();
+    let mut follow = FollowMangoHud::open(&path).unwrap();
+    std::fs::remove_file(&path).unwrap();
+    assert!(!follow.frames().unwrap().is_empty());
+    let why = follow.frames().unwrap_err().to_string();
+    assert!(why.contains("has been removed"), "{why}");
+}
+
+#[test]
 fn followed_frames_become_rows_and_the_newest_is_from_now() {
     let folder = Folder::new();
     let path = folder.write("a.csv", NEW_MANGOHUD);
@@ -123,12 +156,13 @@ fn followed_frames_become_rows_and_the_newest_is_from_now() {
     stop.stop();
     let kept = Kept::default();
     let before = realtime_ns();
-    let report = follow_mangohud(&path, None, &kept, &stop).unwrap();
+    let mut report = ImportReport::default();
+    follow_mangohud(&path, None, &kept, &stop, &mut report).unwrap();
     assert_eq!((report.rows.get("frames"), report.lines, report.bad), (Some(&2), 5, 0));
     let stamps = kept.stamps("frames");
     assert!((before - 1_000_000_000..=realtime_ns()).contains(&stamps[1]));
     assert_eq!(stamps[1] - stamps[0], 20_000_000);
-    follow_mangohud(&path, Some(7), &kept, &stop).unwrap();
+    follow_mangohud(&path, Some(7), &kept, &stop, &mut report).unwrap();
     assert_eq!(kept.stamps("frames")[2..], [7, 20_000_007]);
 }
 

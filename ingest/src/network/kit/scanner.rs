@@ -24,7 +24,7 @@ impl KitScanner {
     }
 
     fn scan(&mut self, context: &Context) -> Result<(), SourceError> {
-        let client = KitSource::new(self.options.clone(), None).client(context);
+        let client = super::client(&self.options, context.stop());
         for listed in list(&client)? {
             if self.started.contains(&listed.name) {
                 continue;

@@ -1,8 +1,5 @@
 //! Runs gst-launch-1.0 with the tracer, and receives what it sends.
 
-// Each test file uses its own part.
-#![allow(dead_code)]
-
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
 use std::os::unix::net::{UnixListener, UnixStream};

@@ -1,13 +1,8 @@
 //! Real pipelines, traced by the real plugin inside gst-launch-1.0.
 
-// The helpers of tests may fail them.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-
-mod harness;
-
 use std::io::ErrorKind;
 
-use harness::{Place, gst_launch, run, wait};
+use super::harness::{Place, gst_launch, run, wait};
 
 const ENCODER: &str =
     "x264enc name=enc speed-preset=ultrafast tune=zerolatency bitrate=500 key-int-max=30";

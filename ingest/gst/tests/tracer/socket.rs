@@ -1,15 +1,10 @@
 //! The other end of the socket is late, goes away, does not read: the pipeline runs on, and losses are exact.
 
-// The helpers of tests may fail them.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-
-mod harness;
-
 use std::collections::BTreeSet;
 use std::process::Output;
 use std::time::{Duration, Instant};
 
-use harness::{Event, Place, accept, gst_launch, read_events, receive, wait};
+use super::harness::{Event, Place, accept, gst_launch, read_events, receive, wait};
 use serde_json::Value;
 
 /// Two seconds at 30 frames a second.
@@ -160,4 +155,34 @@ fn settings_that_make_no_sense_are_told_and_the_application_runs() {
         stderr.contains("nothing is traced: GST_TRACERS: there is no setting \"stage\""),
         "{stderr}"
     );
+}
+
+/// Root may connect to anything, so gst-launch runs as nobody here; anyone else is refused by the mode of the socket.
+#[test]
+fn a_socket_that_is_not_for_this_user_holds_nothing_up() {
+    use std::os::unix::fs::PermissionsExt;
+    use std::os::unix::process::CommandExt;
+    let place = Place::new();
+    let _listener = place.listen();
+    let set_mode = |path: &std::path::Path, mode| {
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+    };
+    set_mode(place.folder(), 0o755);
+    set_mode(&place.socket(), 0o660);
+    let mut command = gst_launch(&place.socket(), "", FAST);
+    // Nobody can write where the tests keep GStreamer's registry, nor read the build's folder, so both are in this one.
+    let plugins = place.folder().join("plugins");
+    std::fs::create_dir(&plugins).unwrap();
+    let plugin = super::harness::plugin_folder().join("libgstbl.so");
+    std::fs::copy(plugin, plugins.join("libgstbl.so")).unwrap();
+    command.env("GST_PLUGIN_PATH", &plugins);
+    command.env("GST_REGISTRY", place.folder().join("registry.bin"));
+    if rustix::process::geteuid().is_root() {
+        set_mode(place.folder(), 0o777);
+        command.uid(65_534).gid(65_534);
+    }
+    let output = wait(command.spawn().unwrap());
+    assert!(succeeded(&output));
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(stderr.contains("100000 of 100000 stage events could not be sent"), "{stderr}");
 }
