@@ -5,9 +5,10 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use super::feed::FeedOptions;
+use super::pairs::PairWindow;
 use super::power::Board;
 use super::time::{json_number, ms, ms_opt};
-use super::window::{PairWindow, Window};
+use super::window::Window;
 
 /// What an exporter of this process does now.
 #[derive(Debug, Clone, PartialEq)]

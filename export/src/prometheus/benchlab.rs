@@ -10,7 +10,7 @@ use crate::live::{Board, POWER_COLUMNS, Series, Window};
 const PARTS: usize = 4;
 
 pub(super) fn collect(families: &mut Families, window: &Window, now_ns: i64) {
-    for board in &window.boards {
+    for board in window.boards.iter() {
         if board.rows.back().is_some_and(|row| now_ns - row.ts_ns < FRESH_NS) {
             power(families, board);
             identity(families, window, board);

@@ -24,6 +24,15 @@ export interface Pairs {
   means?: Means;
 }
 
+/** Power and energy of pairs that came without them. */
+export interface Costs {
+  pair: string;
+  t: number[];
+  frame: Column;
+  power_w: Column;
+  energy_j: Column;
+}
+
 export interface Power {
   device: string;
   t: number[];
@@ -205,6 +214,7 @@ export interface Status {
 export type Message =
   | { event: "session"; data: Session | null }
   | { event: "pairs"; data: Pairs }
+  | { event: "costs"; data: Costs }
   | { event: "power"; data: Power }
   | { event: "channels"; data: Channels }
   | { event: "events"; data: StageEvents }
@@ -212,7 +222,7 @@ export type Message =
   | { event: "status"; data: Status };
 
 /** Names of the messages that carry data, in the order in which they are listed above. */
-export const MESSAGE_NAMES = ["session", "pairs", "power", "channels", "events", "marks", "status"] as const;
+export const MESSAGE_NAMES = ["session", "pairs", "costs", "power", "channels", "events", "marks", "status"] as const;
 
 export interface Live {
   rows: { t: number; lat_ms: number; power_w: number | null }[];
