@@ -18,6 +18,7 @@ export class PastSession {
   readonly scope: Scope;
   readonly state = signal<"loading" | "ready" | "failed">("loading");
   readonly error = signal("");
+  private opening: Promise<void> | null = null;
   private whole: Range | null = null;
   private abort = new AbortController();
   private stop = (): void => {};
@@ -29,7 +30,12 @@ export class PastSession {
     this.scope = new Scope(this.data, false, undefined, undefined, () => this.whole);
   }
 
-  async open(): Promise<void> {
+  /** Loads it; once, however often it is called. */
+  open(): Promise<void> {
+    return (this.opening ??= this.load());
+  }
+
+  private async load(): Promise<void> {
     try {
       const { session } = await getJson<{ session: Session }>(`/api/sessions/${encodeURIComponent(this.id)}`, {}, this.abort.signal);
       this.data.session = session;

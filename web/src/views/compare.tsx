@@ -1,5 +1,5 @@
 import type { JSX } from "preact";
-import { useEffect, useMemo } from "preact/hooks";
+import { useEffect, useMemo, useRef } from "preact/hooks";
 import { TimeChart } from "../charts/timechart.tsx";
 import { PastSession } from "../data/past.ts";
 import type { Session, Summary } from "../data/wire.ts";
@@ -37,20 +37,35 @@ const FIGURES: Figure[] = [
   { id: "corr", label: "Correlation", unit: "", digits: 3, less: null, of: (s) => s.efficiency.corr },
 ];
 
-function useSession(id: string | null): PastSession | null {
-  const session = useMemo(() => (id ? new PastSession(id) : null), [id]);
+/** Two sessions, opened once each: swapping them loads nothing anew. */
+function useSessions(a: string | null, b: string | null): [PastSession | null, PastSession | null] {
+  const opened = useRef(new Map<string, PastSession>());
+  const session = (id: string | null): PastSession | null => {
+    if (!id) return null;
+    const known = opened.current.get(id) ?? new PastSession(id);
+    opened.current.set(id, known);
+    return known;
+  };
+  const both = useMemo((): [PastSession | null, PastSession | null] => [session(a), session(b)], [a, b]);
   useEffect(() => {
-    void session?.open();
-    return () => session?.close();
-  }, [session]);
-  return session;
+    for (const [id, known] of opened.current) {
+      if (id === a || id === b) void known.open();
+      else {
+        known.close();
+        opened.current.delete(id);
+      }
+    }
+  }, [a, b]);
+  useEffect(() => () => opened.current.forEach((known) => known.close()), []);
+  return both;
 }
 
 /** Two sessions side by side, on the time since each one's start. */
 export function Compare({ a, b }: { a: string | null; b: string | null }): JSX.Element {
-  const left = useSession(a);
-  const right = useSession(b);
-  const [l, r] = [left?.scope.summary.value ?? null, right?.scope.summary.value ?? null];
+  const [left, right] = useSessions(a, b);
+  // Figures stand beside each other once both are there: half a table would jump.
+  const isLoading = left?.state.value === "loading" || right?.state.value === "loading";
+  const [l, r] = [left, right].map((session) => (isLoading ? null : (session?.scope.summary.value ?? null)));
   useTable(() => ({
     name: `bl-compare-${a}-${b}`,
     header: ["figure", "unit", a ?? "", b ?? "", "difference"],
