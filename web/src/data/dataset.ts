@@ -1,5 +1,5 @@
 import { Ring } from "./ring.ts";
-import type { Channels, ChannelSeries, Costs, Marks, Message, Pairs, Power, Session, StageEvents, Status } from "./wire.ts";
+import type { Board, Channels, ChannelSeries, Costs, Marks, Message, Pairs, Power, Session, StageEvents, Status } from "./wire.ts";
 
 /** Rows that a live page keeps of each series: 15 minutes at 100 Hz, and some more. */
 export const LIVE_ROWS = 100_000;
@@ -39,6 +39,8 @@ export interface Channel {
  */
 export class Dataset {
   session: Session | null = null;
+  /** Boards of a past session; those of the live one are in its status. */
+  boards: Board[] = [];
   status: Status | null = null;
   marks: Marks = { marks: [], flows: [] };
   readonly pairs = new Map<string, PairTrack>();

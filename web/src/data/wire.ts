@@ -156,16 +156,21 @@ export interface ExporterStatus {
   last: number | null;
 }
 
-export interface DeviceStatus {
+/** Who a board is, as far as its recorder came to know. */
+export interface Board {
   uid: string;
-  source: string;
-  node: string | null;
   model: string | null;
   name: string | null;
   vendor_id: number | null;
   product_id: number | null;
   firmware: number | null;
   port: string | null;
+  calibration_valid: boolean | null;
+}
+
+export interface DeviceStatus extends Board {
+  source: string;
+  node: string | null;
   state: "up" | "gone";
   rate_hz: number | null;
   target_hz: number | null;
@@ -174,8 +179,6 @@ export interface DeviceStatus {
   rtt_min_ns: number | null;
   rtt_p99_ns: number | null;
   ts_err_ns: number | null;
-  calibration_valid: boolean | null;
-  calibration_time: number | null;
   gaps: { count: number | null; lost: number | null; longest_ms: number | null; last: number | null } | null;
   energy: {
     since: number | null;
