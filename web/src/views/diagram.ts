@@ -116,36 +116,47 @@ export function wide(s: Status): Diagram {
   return { width: all.length * (BOX.width + GAP.column) - GAP.column + 2, height, titles, nodes, edges };
 }
 
-/** Columns below one another, two boxes in a row, for a narrow page. */
+/** Between the two boxes of a row on a narrow page: room for the lines, which run down its middle and behind no box. */
+const GUTTER = 44;
+const BEND = 8;
+
+/** Columns below one another, two boxes in a row, for a narrow page; a box that is alone in its column stands in the middle. */
 export function narrow(s: Status): Diagram {
-  const width = 2 * BOX.width + GAP.row + 2;
+  const width = 2 * BOX.width + GUTTER + 2;
   const nodes: Placed[] = [];
   const titles: Diagram["titles"] = [];
   let y = 14;
   for (const column of columns(s)) {
-    if (column.nodes.length === 0) continue;
+    const { length } = column.nodes;
+    if (length === 0) continue;
     titles.push({ text: column.title, x: 1, y });
     y += 14;
-    column.nodes.forEach((node, k) => {
-      const alone = column.nodes.length % 2 === 1 && k === column.nodes.length - 1;
-      nodes.push({ ...node, x: alone ? (width - BOX.width) / 2 : 1 + (k % 2) * (BOX.width + GAP.row), y: y + Math.floor(k / 2) * (BOX.height + GAP.row) });
-    });
-    y += Math.ceil(column.nodes.length / 2) * (BOX.height + GAP.row) + 34;
+    column.nodes.forEach((node, k) => nodes.push({ ...node, x: length === 1 ? (width - BOX.width) / 2 : 1 + (k % 2) * (BOX.width + GUTTER), y: y + Math.floor(k / 2) * (BOX.height + GAP.row) }));
+    y += Math.ceil(length / 2) * (BOX.height + GAP.row) + 30;
   }
-  const edges = edgesOf(s, nodes, (a, b) => {
-    const [x1, y1, x2, y2] = [a.x + BOX.width / 2, a.y + BOX.height, b.x + BOX.width / 2, b.y];
-    const bend = (y2 - y1) / 2;
-    return `M${x1} ${y1}C${x1} ${y1 + bend} ${x2} ${y2 - bend} ${x2} ${y2}`;
-  });
-  return { width, height: y - 34, titles, nodes, edges };
+  const edges = edgesOf(s, nodes, (a, b) => along(width / 2, a, b));
+  return { width, height: y - 30, titles, nodes, edges };
+}
+
+/** A line from one box to one below it, down the middle of the page. */
+function along(middle: number, a: Placed, b: Placed): string {
+  const side = (n: Placed): number => Math.sign(n.x + BOX.width / 2 - middle);
+  const edge = (n: Placed): number => (side(n) < 0 ? n.x + BOX.width : n.x);
+  const at = (n: Placed): number => n.y + BOX.height / 2;
+  const from = side(a) === 0 ? `M${middle} ${a.y + BOX.height}` : `M${edge(a)} ${at(a)}H${middle + side(a) * BEND}Q${middle} ${at(a)} ${middle} ${at(a) + BEND}`;
+  const to = side(b) === 0 ? `V${b.y}` : `V${at(b) - BEND}Q${middle} ${at(b)} ${middle + side(b) * BEND} ${at(b)}H${edge(b)}`;
+  return from + to;
 }
 
 function edgesOf(s: Status, nodes: Placed[], path: (a: Placed, b: Placed) => string): Edge[] {
   const by = new Map(nodes.map((n) => [n.id, n]));
-  return joined(s).flatMap(([from, to]) => {
+  const edges = joined(s).flatMap(([from, to]): Edge[] => {
     const [a, b] = [by.get(from), by.get(to)];
     if (!a || !b) return [];
     const flows = a.tone === "good" && b.tone === "good";
     return [{ id: `${from}>${to}`, path: path(a, b), tone: flows ? "good" : a.tone === "bad" || b.tone === "bad" ? "bad" : "off" }];
   });
+  // Where lines lie on one another, the one that says more is on top.
+  const rank = { off: 0, plain: 0, warn: 1, good: 1, bad: 2 } as const;
+  return edges.sort((a, b) => rank[a.tone] - rank[b.tone]);
 }
