@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
-use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use bl_ingest::Recording;
@@ -209,7 +208,7 @@ fn a_recording_is_shown_as_the_store_has_it() {
     }
 }
 
-/// What a scrape holds, and that promtool has nothing to say against it, where there is a promtool.
+/// What a scrape holds. That promtool has nothing to say against it, the tests of the program prove.
 fn metrics(address: SocketAddr) {
     let classic = get(address, "/metrics", "");
     assert_eq!(classic.status, 200);
@@ -230,26 +229,6 @@ fn metrics(address: SocketAddr) {
     let open = get(address, "/metrics", "Accept: application/openmetrics-text\r\n");
     assert!(open.head.contains("application/openmetrics-text"));
     assert!(open.body.ends_with("# EOF\n"));
-    let ours: String = classic
-        .body
-        .lines()
-        .filter(|line| !line.contains("benchlab_"))
-        .map(|line| format!("{line}\n"))
-        .collect();
-    let checker = Command::new("promtool")
-        .args(["check", "metrics"])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn();
-    let Ok(mut checker) = checker else {
-        eprintln!("promtool is not installed: the metrics were not checked by it");
-        return;
-    };
-    checker.stdin.take().unwrap().write_all(ours.as_bytes()).unwrap();
-    let done = checker.wait_with_output().unwrap();
-    let said = String::from_utf8_lossy(&done.stderr);
-    assert!(done.status.success() && said.is_empty(), "promtool: {said}");
 }
 
 /// The boards are who they say they are, in the status and in their session, in the shape that the document has.
