@@ -4,7 +4,7 @@ import { TimeChart } from "../charts/timechart.tsx";
 import { PastSession } from "../data/past.ts";
 import type { Session, Summary } from "../data/wire.ts";
 import { useTable } from "../ui/download.ts";
-import { NONE, date, duration, num, pairLabel } from "../ui/format.ts";
+import { NONE, count, date, duration, num, pairLabel, signed } from "../ui/format.ts";
 import { Empty, Panel } from "../ui/parts.tsx";
 import { href } from "../ui/router.ts";
 import { latencyLine } from "./overview.tsx";
@@ -17,6 +17,8 @@ interface Figure {
   digits: number;
   /** Whether less is better; null where neither is. */
   less: boolean | null;
+  /** A change of it in percent says nothing. */
+  absolute?: boolean;
   of: (s: Summary) => number | null;
 }
 
@@ -34,7 +36,7 @@ const FIGURES: Figure[] = [
   { id: "peak", label: "Peak power", unit: "W", digits: 1, less: true, of: (s) => s.power.max_w },
   { id: "j-frame", label: "Energy a frame", unit: "J", digits: 3, less: true, of: (s) => s.efficiency.j_per_frame },
   { id: "ms-w", label: "Latency a watt", unit: "ms/W", digits: 4, less: null, of: (s) => s.efficiency.ms_per_w },
-  { id: "corr", label: "Correlation", unit: "", digits: 3, less: null, of: (s) => s.efficiency.corr },
+  { id: "corr", label: "Correlation", unit: "", digits: 3, less: null, absolute: true, of: (s) => s.efficiency.corr },
 ];
 
 /** Two sessions, opened once each: swapping them loads nothing anew. */
@@ -125,17 +127,17 @@ function Differences({ a, b }: { a: Summary | null; b: Summary | null }): JSX.El
             {FIGURES.map((f) => {
               const [x, y] = [a ? f.of(a) : null, b ? f.of(b) : null];
               const d = x !== null && y !== null ? y - x : null;
-              const relative = d !== null && x ? (100 * d) / Math.abs(x) : null;
+              const relative = d !== null && x && !f.absolute ? (100 * d) / Math.abs(x) : null;
               const tone = f.less === null || relative === null || Math.abs(relative) < 1 ? "" : d! < 0 === f.less ? "good" : "bad";
               return (
                 <tr key={f.id}>
                   <th>
                     {f.label} <span class="unit">{f.unit}</span>
                   </th>
-                  <td>{num(x, f.digits)}</td>
-                  <td>{num(y, f.digits)}</td>
-                  <td>{d === null ? NONE : `${d > 0 ? "+" : ""}${d.toFixed(f.digits)}`}</td>
-                  <td class={tone}>{relative === null ? NONE : `${relative > 0 ? "+" : ""}${relative.toFixed(1)} %`}</td>
+                  <td>{f.digits ? num(x, f.digits) : count(x)}</td>
+                  <td>{f.digits ? num(y, f.digits) : count(y)}</td>
+                  <td>{signed(d, f.digits)}</td>
+                  <td class={tone}>{relative === null ? NONE : `${signed(relative, 1)} %`}</td>
                 </tr>
               );
             })}

@@ -98,7 +98,7 @@ export function Health({ rows }: { rows: HealthRow[] }): JSX.Element {
         <p class="quiet">Nothing was lost, late or failed so far.</p>
       ) : (
         <div class="scroll tall">
-          <table class="numbers text">
+          <table class="numbers text health">
             <thead>
               <tr>
                 <th>Time</th>
