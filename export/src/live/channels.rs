@@ -17,6 +17,9 @@ pub const CHANNEL_TABLES: [&str; 8] =
 /// Series kept at most: bounds memory, whatever the host has.
 const SERIES: usize = 512;
 
+/// Of the past, the last row of each such stretch is kept; of what comes, the last row of each tick of the same length.
+const STEP_NS: i64 = 500_000_000;
+
 /// Columns that tell the series of a table apart, in the order of the key.
 pub fn key_columns(table: &str) -> &'static [&'static str] {
     match table {
@@ -138,6 +141,23 @@ pub fn series_json(series: &Series, rows: &[&(i64, Box<[f64]>)]) -> Value {
     })
 }
 
+/// The last row of each step of each series, in order; the table has to be one of series.
+fn last_rows(table: &Table, cells: &Cells<'_>, step: impl Fn(i64) -> i64) -> Vec<(String, usize)> {
+    if !CHANNEL_TABLES.contains(&table.name.as_str()) {
+        return Vec::new();
+    }
+    let mut done = HashSet::new();
+    let mut last: Vec<(String, usize)> = Vec::new();
+    for row in (0..cells.rows()).rev() {
+        let key = key_of(&table.name, cells, row);
+        if done.insert((key.clone(), step(cells.ts()[row]))) {
+            last.push((key, row));
+        }
+    }
+    last.reverse();
+    last
+}
+
 /// All series of a session, by table and key.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Channels(BTreeMap<(&'static str, String), Series>);
@@ -145,25 +165,35 @@ pub(super) struct Channels(BTreeMap<(&'static str, String), Series>);
 impl Channels {
     /// Takes rows of a table: of each series, the last.
     pub fn push(&mut self, table: &'static Table, rows: &RecordBatch) {
-        if !CHANNEL_TABLES.contains(&table.name.as_str()) {
-            return;
+        for (key, row) in last_rows(table, &Cells(rows), |_| 0) {
+            self.put(table, key, &Cells(rows), row);
         }
+    }
+
+    /// Takes rows of a table that were there before anybody looked: of each series, the last of each half second.
+    pub fn push_past(&mut self, table: &'static Table, rows: &RecordBatch) {
         let cells = Cells(rows);
-        let mut done = HashSet::new();
-        for row in (0..cells.rows()).rev() {
-            let key = key_of(&table.name, &cells, row);
-            if !done.insert(key.clone()) {
-                continue;
-            }
+        let step = |ts_ns: i64| ts_ns.div_euclid(STEP_NS);
+        for (key, row) in last_rows(table, &cells, step) {
             let place = (table.name.as_str(), key);
-            let has_room = self.0.len() < SERIES;
-            match self.0.get_mut(&place) {
-                Some(series) => series.push(&cells, row),
-                None if has_room => {
-                    self.0.insert(place, Series::new(table, &cells, row));
-                }
-                None => {}
+            if let Some(series) = self.0.get_mut(&place)
+                && step(series.latest.0) < step(cells.ts()[row])
+            {
+                series.keep();
             }
+            self.put(table, place.1, &cells, row);
+        }
+    }
+
+    fn put(&mut self, table: &'static Table, key: String, cells: &Cells<'_>, row: usize) {
+        let place = (table.name.as_str(), key);
+        let has_room = self.0.len() < SERIES;
+        match self.0.get_mut(&place) {
+            Some(series) => series.push(cells, row),
+            None if has_room => {
+                self.0.insert(place, Series::new(table, cells, row));
+            }
+            None => {}
         }
     }
 

@@ -103,6 +103,37 @@ fn it_follows_sessions_from_none_to_the_next() {
 }
 
 #[test]
+fn a_late_start_finds_the_slow_series_of_before() {
+    let root = tempfile::tempdir().unwrap();
+    let store = Store::new(root.path());
+    let writer = begin(&store);
+    let table = bl_schemas::table("memory").unwrap();
+    let start = writer.anchor().ts(monotonic_ns()) / (500 * MS) * (500 * MS) - 5_000 * MS;
+    // Ten rows a second for four seconds, in batches that end within a half second.
+    for batch in 0..8 {
+        let mut rows = Rows::new(table);
+        let used = rows.column("total_bytes");
+        for k in 0..5 {
+            let row = batch * 5 + k;
+            rows.begin(start + (row * 100 + 50) * MS, "t.host");
+            rows.i64(used, row);
+        }
+        writer.append(table, rows.finish()).unwrap();
+        writer.flush().unwrap();
+    }
+    let feed = Feed::start(options(&store)).unwrap();
+    let now = feed.now();
+    let series: Vec<_> = now.window.as_ref().unwrap().series(i64::MIN).collect();
+    let column = series[0].columns.iter().position(|name| *name == "total_bytes").unwrap();
+    let kept: Vec<f64> = series[0].rows.iter().map(|(_, values)| values[column]).collect();
+    assert_eq!(
+        kept,
+        [4.0, 9.0, 14.0, 19.0, 24.0, 29.0, 34.0, 39.0],
+        "the last of each half second"
+    );
+}
+
+#[test]
 fn a_late_start_finds_what_was_before() {
     let root = tempfile::tempdir().unwrap();
     let store = Store::new(root.path());
