@@ -1,4 +1,4 @@
-//! Slow series: at most two rows a second of everything that is no power and no frame.
+//! Slow series: about two rows a second of everything that is no power and no frame.
 
 use std::collections::{BTreeMap, HashSet, VecDeque};
 
@@ -17,7 +17,7 @@ pub const CHANNEL_TABLES: [&str; 8] =
 /// Series kept at most: bounds memory, whatever the host has.
 const SERIES: usize = 512;
 
-/// Of the past, the last row of each such stretch is kept; of what comes, the last row of each tick of the same length.
+/// Rows are kept in about this distance, however many come at once: after a stall, or at the first look.
 const STEP_NS: i64 = 500_000_000;
 
 /// Columns that tell the series of a table apart, in the order of the key.
@@ -64,6 +64,8 @@ pub struct Series {
     /// Last values of the columns that are no numbers.
     pub attrs: Map<String, Value>,
     is_fresh: bool,
+    /// How many of the rows were not told yet.
+    untold: usize,
 }
 
 impl Series {
@@ -79,6 +81,7 @@ impl Series {
             latest: (i64::MIN, Box::default()),
             attrs: Map::new(),
             is_fresh: false,
+            untold: 0,
         };
         series.push(cells, row);
         series
@@ -89,6 +92,9 @@ impl Series {
         let ts_ns = cells.ts()[row];
         if ts_ns < self.latest.0 {
             return;
+        }
+        if self.rows.back().is_none_or(|(last, _)| self.latest.0 - last >= STEP_NS) {
+            self.keep();
         }
         self.latest = (ts_ns, self.columns.iter().map(|name| cells.number(name, row)).collect());
         self.source = cells.text("source", row).unwrap_or_default().into();
@@ -107,11 +113,11 @@ impl Series {
     }
 
     /// Keeps the last row among the rows.
-    pub fn keep(&mut self) -> bool {
-        if self.is_fresh {
+    pub fn keep(&mut self) {
+        if std::mem::take(&mut self.is_fresh) {
             self.rows.push_back(self.latest.clone());
+            self.untold += 1;
         }
-        std::mem::take(&mut self.is_fresh)
     }
 }
 
@@ -141,8 +147,8 @@ pub fn series_json(series: &Series, rows: &[&(i64, Box<[f64]>)]) -> Value {
     })
 }
 
-/// The last row of each step of each series, in order; the table has to be one of series.
-fn last_rows(table: &Table, cells: &Cells<'_>, step: impl Fn(i64) -> i64) -> Vec<(String, usize)> {
+/// The last row of each half second of each series, in order; none where the table is none of series.
+fn last_rows(table: &Table, cells: &Cells<'_>) -> Vec<(String, usize)> {
     if !CHANNEL_TABLES.contains(&table.name.as_str()) {
         return Vec::new();
     }
@@ -150,7 +156,7 @@ fn last_rows(table: &Table, cells: &Cells<'_>, step: impl Fn(i64) -> i64) -> Vec
     let mut last: Vec<(String, usize)> = Vec::new();
     for row in (0..cells.rows()).rev() {
         let key = key_of(&table.name, cells, row);
-        if done.insert((key.clone(), step(cells.ts()[row]))) {
+        if done.insert((key.clone(), cells.ts()[row].div_euclid(STEP_NS))) {
             last.push((key, row));
         }
     }
@@ -163,37 +169,19 @@ fn last_rows(table: &Table, cells: &Cells<'_>, step: impl Fn(i64) -> i64) -> Vec
 pub(super) struct Channels(BTreeMap<(&'static str, String), Series>);
 
 impl Channels {
-    /// Takes rows of a table: of each series, the last.
+    /// Takes rows of a table: of each series, the last of each half second.
     pub fn push(&mut self, table: &'static Table, rows: &RecordBatch) {
-        for (key, row) in last_rows(table, &Cells(rows), |_| 0) {
-            self.put(table, key, &Cells(rows), row);
-        }
-    }
-
-    /// Takes rows of a table that were there before anybody looked: of each series, the last of each half second.
-    pub fn push_past(&mut self, table: &'static Table, rows: &RecordBatch) {
         let cells = Cells(rows);
-        let step = |ts_ns: i64| ts_ns.div_euclid(STEP_NS);
-        for (key, row) in last_rows(table, &cells, step) {
+        for (key, row) in last_rows(table, &cells) {
             let place = (table.name.as_str(), key);
-            if let Some(series) = self.0.get_mut(&place)
-                && step(series.latest.0) < step(cells.ts()[row])
-            {
-                series.keep();
+            let has_room = self.0.len() < SERIES;
+            match self.0.get_mut(&place) {
+                Some(series) => series.push(&cells, row),
+                None if has_room => {
+                    self.0.insert(place, Series::new(table, &cells, row));
+                }
+                None => {}
             }
-            self.put(table, place.1, &cells, row);
-        }
-    }
-
-    fn put(&mut self, table: &'static Table, key: String, cells: &Cells<'_>, row: usize) {
-        let place = (table.name.as_str(), key);
-        let has_room = self.0.len() < SERIES;
-        match self.0.get_mut(&place) {
-            Some(series) => series.push(cells, row),
-            None if has_room => {
-                self.0.insert(place, Series::new(table, cells, row));
-            }
-            None => {}
         }
     }
 
@@ -201,8 +189,11 @@ impl Channels {
     pub fn tick(&mut self) -> Option<Value> {
         let mut new = Vec::new();
         for series in self.0.values_mut() {
-            if series.keep() {
-                new.push(series_json(series, &[&series.latest]));
+            series.keep();
+            let untold = std::mem::take(&mut series.untold).min(series.rows.len());
+            if untold > 0 {
+                let rows: Vec<_> = series.rows.range(series.rows.len() - untold..).collect();
+                new.push(series_json(series, &rows));
             }
         }
         (!new.is_empty()).then(|| json!({ "series": new }))

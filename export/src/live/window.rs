@@ -54,8 +54,6 @@ pub struct Window {
     system: EnergyIndex,
     events: StageEvents,
     marks_changed: bool,
-    /// Whether the first look is over: what comes now is news.
-    is_settled: bool,
 }
 
 impl Window {
@@ -90,7 +88,6 @@ impl Window {
             system: EnergyIndex::new(options),
             events: StageEvents::default(),
             marks_changed: false,
-            is_settled: false,
             entry,
         })
     }
@@ -113,10 +110,7 @@ impl Window {
             _ => self.tallies.count(name, rows, now_ns),
         }
         self.lag_ns = Cells(rows).ts().iter().max().map(|ts| now_ns - ts).or(self.lag_ns);
-        match self.is_settled {
-            true => self.channels.push(table, rows),
-            false => self.channels.push_past(table, rows),
-        }
+        self.channels.push(table, rows);
         match name {
             "benchlab" => self.boards.push(rows),
             "pipeline" => {
@@ -140,7 +134,6 @@ impl Window {
         self.channels.tick();
         self.events.news(now_ns);
         self.marks_changed = false;
-        self.is_settled = true;
     }
 
     /// Pairs what can be paired at `now_ns`.
