@@ -66,7 +66,7 @@ function useSessions(a: string | null, b: string | null): [PastSession | null, P
 export function Compare({ a, b }: { a: string | null; b: string | null }): JSX.Element {
   const [left, right] = useSessions(a, b);
   // Figures stand beside each other once both are there: half a table would jump.
-  const isLoading = left?.state.value === "loading" || right?.state.value === "loading";
+  const isLoading = [left, right].some((session) => session?.state.value !== "failed" && !session?.scope.summary.value);
   const [l, r] = [left, right].map((session) => (isLoading ? null : (session?.scope.summary.value ?? null)));
   useTable(() => ({
     name: `bl-compare-${a}-${b}`,
@@ -98,7 +98,7 @@ export function Compare({ a, b }: { a: string | null; b: string | null }): JSX.E
 }
 
 function Head({ name, session, other }: { name: string; session: PastSession; other?: string }): JSX.Element {
-  const s: Session | null = session.state.value === "ready" ? session.data.session : null;
+  const s: Session | null = session.scope.summary.value && session.data.session;
   const failed = session.state.value === "failed";
   return (
     <Panel title={`${name}: ${session.id}`} tools={other ? <a href={other}>Swap</a> : undefined}>
