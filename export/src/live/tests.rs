@@ -272,3 +272,21 @@ fn late_power_is_told_late_and_is_that_of_the_store() {
     };
     assert_eq!((count("pairs"), count("costs")), (40, 40));
 }
+
+#[test]
+fn a_source_of_marks_is_not_stale_between_two_marks() {
+    let mut tallies = Tallies::default();
+    for name in ["marks", "memory"] {
+        let table = bl_schemas::table(name).unwrap();
+        let mut rows = Rows::new(table);
+        rows.begin(0, name);
+        tallies.count(&table.name, &rows.finish(), 0);
+    }
+    let states = |now_ns: i64| -> Vec<String> {
+        let sources = tallies.sources_json(now_ns, false);
+        let sources = sources.as_array().unwrap().iter();
+        sources.map(|s| s["state"].as_str().unwrap().to_string()).collect()
+    };
+    assert_eq!(states(1_000 * MS), ["up", "up"]);
+    assert_eq!(states(60_000 * MS), ["up", "stale"]);
+}
