@@ -10,8 +10,9 @@ export CARGO_TARGET_DIR ?= $(HOME)/.cache/bl/target
 endif
 CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/bl
 export BL_TEST_VENV ?= $(CACHE)/venv
+export BL_PROMETHEUS ?= $(CACHE)/prometheus
 
-.PHONY: demo test lint unit peers gst gst-plugin web e2e bench dictionary dist
+.PHONY: demo test lint unit peers gst gst-plugin web bench dictionary dist
 
 demo:
 	scripts/demo.sh
@@ -28,11 +29,12 @@ unit:
 	scripts/setup.sh build
 	cargo test --workspace
 
-# Against real peers: the official client, the vendor's server and publisher, DuckDB and pyarrow.
+# Against real peers: the official client, the vendor's server and publisher, DuckDB and pyarrow, Prometheus.
 peers:
-	scripts/setup.sh build peers
+	scripts/setup.sh build peers prometheus
 	BL_PYCORE_PYTHON=$(BL_TEST_VENV)/bin/python cargo test --workspace --test pycore --test network -- --ignored
 	BL_PEERS_PYTHON=$(BL_TEST_VENV)/bin/python cargo test --workspace --test readers -- --ignored
+	cargo test --workspace --test serve -- --ignored
 
 # The tracer plugin, in real pipelines, and `bl probe` with it.
 gst:
@@ -43,14 +45,10 @@ gst-plugin:
 	scripts/setup.sh build gst
 	scripts/gst-plugin.sh
 
-# The page: its own tests, and whether web/dist is what its sources make; e2e: also in Chromium against the real `bl serve`.
+# The page: its own tests, whether web/dist is what its sources make, and all of it in Chromium against the real `bl serve`.
 web:
 	scripts/setup.sh build web
 	scripts/test-web.sh
-
-e2e:
-	scripts/setup.sh build web
-	scripts/test-web.sh e2e
 
 bench:
 	scripts/bench.sh

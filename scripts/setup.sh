@@ -1,8 +1,17 @@
 #!/usr/bin/env bash
-# Installs what a part of the work needs and the machine lacks: setup.sh build|peers|gst|web ...
+# Installs what a part of the work needs and the machine lacks: setup.sh build|peers|prometheus|gst|web ...
 set -euo pipefail
 
 say() { printf '== %s\n' "$*" >&2; }
+
+# As root.
+root() {
+    if [ "$(id -u)" -eq 0 ]; then "$@"; else sudo "$@"; fi
+}
+
+update() {
+    root apt-get update -qq
+}
 
 # Installs the Debian packages that are missing.
 need_packages() {
@@ -12,11 +21,9 @@ need_packages() {
     done
     [ ${#missing[@]} -eq 0 ] && return
     command -v apt-get >/dev/null || { say "please install: ${missing[*]}"; exit 1; }
-    local sudo=()
-    [ "$(id -u)" -eq 0 ] || sudo=(sudo)
     say "installing ${missing[*]}"
-    "${sudo[@]}" apt-get update -qq
-    "${sudo[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >&2
+    update
+    root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >&2
 }
 
 build() {
@@ -38,6 +45,23 @@ peers() {
 gst() {
     need_packages pkg-config libgstreamer1.0-dev gstreamer1.0-tools gstreamer1.0-plugins-base \
         gstreamer1.0-plugins-good gstreamer1.0-plugins-ugly
+}
+
+# Unpacked, not installed: the package would start a server of its own on port 9090.
+prometheus() {
+    [ -x "$BL_PROMETHEUS/promtool" ] && [ -x "$BL_PROMETHEUS/prometheus" ] && return
+    command -v dpkg-deb >/dev/null || { say "please put prometheus and promtool into $BL_PROMETHEUS"; exit 1; }
+    say "unpacking prometheus into $BL_PROMETHEUS"
+    local folder
+    folder=$(mktemp -d)
+    mkdir -p "$BL_PROMETHEUS"
+    (
+        cd "$folder"
+        apt-get download -qq prometheus >&2 || { update && apt-get download -qq prometheus >&2; }
+        dpkg-deb -x prometheus_*.deb .
+    )
+    install -m 755 "$folder"/usr/bin/prometheus "$folder"/usr/bin/promtool "$BL_PROMETHEUS"
+    rm -rf "$folder"
 }
 
 web() {

@@ -5,32 +5,39 @@
 //! never waits for a client.
 
 mod aligner;
+mod boards;
 mod catalog;
 mod cells;
 mod channels;
+mod devices;
+mod events;
 mod feed;
 mod log;
 mod marks;
 mod pairs;
 mod power;
 mod status;
+mod tail;
 mod tally;
 mod time;
+mod trace;
 mod window;
 
 #[cfg(test)]
 mod tests;
 
-pub use aligner::{Aligner, PairRow, StagePair, TOLERANCE_NS};
+pub use aligner::{Aligner, PairRow, StagePair, TOLERANCE_NS, Taken};
+pub use boards::Boards;
 pub use catalog::{Catalog, Entry};
 pub use cells::Cells;
 pub use channels::{CHANNEL_TABLES, Series, key_columns, key_of, series_json};
+pub use devices::board_json;
 pub use feed::{ClientGuard, Feed, FeedError, FeedOptions, Now, Step};
 pub use log::{Log, Message};
 pub use marks::{Cost, Marks};
-pub use pairs::pairs_json;
+pub use pairs::{LATENCY_BOUNDS_S, PairWindow, costs_json, pairs_json};
 pub use power::{Board, POWER_COLUMNS, PowerRow, Silences, power_json};
 pub use status::Exporter;
 pub use tally::{Tallies, Tally};
 pub use time::{json_number, ms, ms_opt};
-pub use window::{Draft, KEPT_NS, LATENCY_BOUNDS_S, PairWindow, Window, WindowCopy};
+pub use window::{Draft, KEPT_NS, Window, WindowCopy};

@@ -8,7 +8,7 @@ import { extname, join, normalize } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import * as answers from "./answers.mjs";
-import { PAIRS, channels, makeSession, marks, pairs, powerRows, sessionBody, stageEvents, status } from "./world.mjs";
+import { PAIRS, boardBody, channels, makeSession, marks, pairs, powerRows, sessionBody, stageEvents, status } from "./world.mjs";
 
 const DIST = fileURLToPath(new URL("../dist/", import.meta.url));
 const TYPES = { ".html": "text/html; charset=utf-8", ".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml" };
@@ -170,7 +170,7 @@ function session(world, id, part, query, response) {
   const s = world.sessions.find((x) => x.id === id);
   if (!s) return problem(response, 404, "Not Found", `no session '${id}'; bl sessions lists them`);
   const now = Date.now();
-  if (!part) return json(response, { session: sessionBody(s, now) });
+  if (!part) return json(response, { session: sessionBody(s, now), boards: s.boards.map(boardBody) });
   const a = answers.arguments_(s, query, now);
   if (typeof a === "string") return problem(response, 400, "Bad Request", a);
   const board = s.boards.find((b) => b.uid === query.get("device")) ?? s.boards[0];

@@ -147,13 +147,18 @@ export function status(s, now, server) {
   };
 }
 
+/** Who a board is. */
+export function boardBody(b, i) {
+  return { uid: b.uid, model: b.model, name: i ? "Bench B" : "Bench A", vendor_id: 238, product_id: b.product_id, firmware: b.firmware, port: b.port, calibration_valid: i === 0 ? true : null };
+}
+
 function device(s, b, i, seconds, now) {
   const mean = power(seconds / 2, 0, s.seed, b.scale);
   const joules = (w) => round3(w * seconds);
   return {
-    uid: b.uid, source: `sim.benchlab.usb${i || ""}`, node: "standin", model: b.model, name: i ? "Bench B" : "Bench A", vendor_id: 238, product_id: b.product_id, firmware: b.firmware, port: b.port, state: "up",
+    ...boardBody(b, i), source: `sim.benchlab.usb${i || ""}`, node: "standin", state: "up",
     rate_hz: s.hz - 0.1, target_hz: s.hz, samples: Math.floor(seconds * s.hz), rtt_ns: 2_050_000, rtt_min_ns: 1_902_000, rtt_p99_ns: 7_900_000, ts_err_ns: 1_025_000,
-    calibration_valid: i === 0, calibration_time: i === 0 ? 1_730_000_000_000 : null, gaps: { count: Math.floor(seconds / 200), lost: 3 * Math.floor(seconds / 200), longest_ms: 612, last: seconds > 200 ? now - (seconds % 200) * 1000 : null },
+    gaps: { count: Math.floor(seconds / 200), lost: 3 * Math.floor(seconds / 200), longest_ms: 612, last: seconds > 200 ? now - (seconds % 200) * 1000 : null },
     energy: { since: s.started, sys_j: joules(mean.sys_w), cpu_j: joules(mean.cpu_w), gpu_j: joules(mean.gpu_w), mb_j: joules(mean.mb_w), peak_w: 402.6 * b.scale, peak_t: s.started + seconds * 400 },
   };
 }

@@ -40,6 +40,12 @@ const CHECKS = {
     checkColumns(dropped_t, { dropped_frame }, "drops");
     assert.ok(lat_ms.every((v) => v !== null), "a pair that arrived has a latency");
   },
+  costs: (c) => {
+    const { pair, t, frame, power_w, energy_j } = c;
+    assert.match(pair, /^[^,]+,[^,]+$/);
+    checkColumns(t, { frame, power_w, energy_j }, "costs");
+    assert.ok(t.every((_, i) => power_w[i] !== null || energy_j[i] !== null), "a cost tells something");
+  },
   power: (p) => {
     checkColumns(p.t, p.cols, "power");
     assert.ok("sys_w" in p.cols);
@@ -66,9 +72,17 @@ const CHECKS = {
   status: (s) => {
     assert.ok(isTime(s.now));
     for (const list of ["sources", "alignment", "exporters", "devices", "health"]) assert.ok(Array.isArray(s[list]), list);
+    s.devices.forEach(checkBoard);
     for (const x of s.sources) assert.ok(["starting", "up", "waiting", "stale", "ended"].includes(x.state), x.state);
   },
 };
+
+function checkBoard(b) {
+  assert.equal(typeof b.uid, "string");
+  for (const name of ["model", "name", "port"]) assert.ok(b[name] === null || typeof b[name] === "string", name);
+  for (const name of ["vendor_id", "product_id", "firmware"]) assert.ok(b[name] === null || (Number.isInteger(b[name]) && b[name] < 256), name);
+  assert.ok([null, true, false].includes(b.calibration_valid));
+}
 
 function checkSession(s) {
   assert.equal(typeof s.id, "string");
@@ -110,7 +124,7 @@ test("/api/live: rows for older clients, and the window for the page", { timeout
   assert.equal(typeof live.id, "string");
   assert.ok(isTime(live.now));
   const names = live.events.map((m) => m.event);
-  for (const name of Object.keys(CHECKS)) assert.ok(names.includes(name), `${name} is in the window`);
+  for (const name of Object.keys(CHECKS).filter((name) => name !== "costs")) assert.ok(names.includes(name), `${name} is in the window`);
   for (const m of live.events) CHECKS[m.event](m.data);
   const pairs = live.events.find((m) => m.event === "pairs").data;
   assert.ok(pairs.t.every((t) => t >= live.now - 35_000 && t <= live.now + 1000));
@@ -162,7 +176,10 @@ test("sessions and their routes", { timeout: 60_000 }, async () => {
   if (page.next) assert.notEqual((await json(`/api/sessions?limit=1&before=${encodeURIComponent(page.next)}`)).sessions[0].id, page.sessions[0].id);
   const s = sessions.find((x) => x.pairs.length && x.devices.length) ?? sessions[0];
   const at = `/api/sessions/${encodeURIComponent(s.id)}`;
-  checkSession((await json(at)).session);
+  const one = await json(at);
+  checkSession(one.session);
+  assert.deepEqual(one.boards.map((b) => b.uid), s.devices);
+  one.boards.forEach(checkBoard);
   const points = 200;
   const latency = await json(`${at}/latency?points=${points}`);
   CHECKS.pairs(latency);

@@ -78,3 +78,14 @@ test("finds rows by time", () => {
   assert.equal(ring.nearest(-5) - ring.start, 0);
   assert.equal(new Ring(4).nearest(1), -1);
 });
+
+test("puts late readings into their rows, and leaves the others", () => {
+  const ring = new Ring(10);
+  ring.append([10, 20, 20, 30], { frame: [1, 2, 3, null], w: [null, null, null, null] });
+  const before = ring.version;
+  ring.amend([20, 30, 40, 10], "frame", [3, null, 5, 9], { w: [230, 300, 400, 100], j: [1, null, 2, 3] });
+  assert.deepEqual([...ring.column("w").subarray(0, 4)], [NaN, NaN, 230, 300]);
+  assert.deepEqual([...ring.column("j").subarray(0, 4)], [NaN, NaN, 1, NaN]);
+  assert.equal(ring.length, 4);
+  assert.ok(ring.version > before);
+});

@@ -5,19 +5,23 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use arrow::array::{Array, RecordBatch};
-use bl_align::energy::{EnergyIndex, EnergyOptions, Gaps, Method};
 use bl_align::pair::{
     KeyColumn, Order, Pair, PairCounts, PairOptions, StageError, StageEvents, StagePairs, Wanted,
 };
 
 use super::cells::Cells;
+use super::trace::PowerTrace;
 
 /// How old the power sample of a frame may be, and how far neighbouring samples may be apart: that of the SQL
 /// function `latency`.
 pub const TOLERANCE_NS: i64 = 200_000_000;
 
-/// A pair waits this long for the power samples that cover it.
+/// A pair waits this long for the power samples that cover it, then goes out without what they would tell.
 const POWER_PATIENCE_NS: i64 = 300_000_000;
+
+/// Power samples that have not come this long after a pair will not: the time after which `bl align` takes a frame of a
+/// running session for settled.
+const POWER_SETTLED_NS: i64 = 15_000_000_000;
 
 /// Kinds of keys: frame number, running time, presentation time stamp.
 const KEYS: [&str; 3] = ["frame", "key_ns", "pts_ns"];
@@ -32,9 +36,10 @@ pub struct PairRow {
     pub ts_ns: i64,
     /// Nanoseconds to `stage_b`; none where the frame was dropped.
     pub latency_ns: Option<i64>,
-    /// System power: the last sample at or before `ts_ns` within the tolerance; NaN where there is none.
+    /// System power: the last sample at or before `ts_ns` within the tolerance; NaN where there is none, or where it is
+    /// not known yet which one that is.
     pub power_w: f64,
-    /// System energy between the two events; NaN where it is unknown.
+    /// System energy between the two events; NaN where it is not known, or not yet.
     pub energy_j: f64,
     /// Frame number, where the events have one.
     pub frame: Option<i64>,
@@ -47,18 +52,35 @@ impl PairRow {
     }
 }
 
+/// What is new of a pair of stages.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Taken {
+    /// Rows that are complete but for power that is late, each once.
+    pub rows: Vec<PairRow>,
+    /// Rows that were taken before, now with the power and the energy that were not known then, each once.
+    pub costs: Vec<PairRow>,
+}
+
 /// Frame number handed through the pairing.
 type Carry = Option<i64>;
+
+/// Pairs of one pair of stages on their way.
+#[derive(Default)]
+struct Waiting {
+    /// Those that wait for power before they go out.
+    held: VecDeque<Pair<Carry>>,
+    /// Those that went out without all of it.
+    late: VecDeque<Pair<Carry>>,
+}
 
 /// Pairs the events of several pairs of stages, and looks up their power.
 pub struct Aligner {
     pairs: StagePairs<Carry>,
     /// Names of the pipelines, by their numbers.
     pipelines: Vec<Option<String>>,
-    held: EnergyIndex,
-    line: EnergyIndex,
-    /// Pairs that wait for power, one queue a pair of stages.
-    waiting: Vec<VecDeque<Pair<Carry>>>,
+    power: PowerTrace,
+    /// One a pair of stages.
+    waiting: Vec<Waiting>,
     stages: BTreeMap<String, u64>,
 }
 
@@ -70,16 +92,11 @@ impl Aligner {
     pub fn new(pairs: &[StagePair], window_ns: i64, lateness_ns: i64) -> Result<Self, StageError> {
         let order = Order::Completed;
         let options = PairOptions { window_ns, lateness_ns, order, wanted: Wanted::All };
-        let index = |method| {
-            let (gaps, tolerance_ns) = (Gaps::Null, TOLERANCE_NS);
-            EnergyIndex::new(EnergyOptions { method, gaps, tolerance_ns })
-        };
         Ok(Self {
             pairs: StagePairs::new(pairs.iter().cloned(), options)?,
             pipelines: Vec::new(),
-            held: index(Method::Hold),
-            line: index(Method::Trapezoid),
-            waiting: pairs.iter().map(|_| VecDeque::new()).collect(),
+            power: PowerTrace::new(),
+            waiting: pairs.iter().map(|_| Waiting::default()).collect(),
             stages: BTreeMap::new(),
         })
     }
@@ -125,14 +142,9 @@ impl Aligner {
         }
     }
 
-    /// Takes a sample of system power. One that is older than the last is left out, as is one that is null.
+    /// Takes a sample of system power; NaN is one without a reading. One that is older than the last is left out.
     pub fn push_power(&mut self, ts_ns: i64, watts: f64) {
-        if self.line.last_ts_ns().is_some_and(|last| ts_ns < last) {
-            return;
-        }
-        // In order by the line above.
-        let _ = self.held.push(ts_ns, watts);
-        let _ = self.line.push(ts_ns, watts);
+        self.power.push(ts_ns, watts);
     }
 
     /// Tells the time: frames whose window has passed are dropped, and what no frame needs is forgotten.
@@ -142,8 +154,7 @@ impl Aligner {
 
     /// Forgets power before `ts_ns`.
     pub fn trim_before(&mut self, ts_ns: i64) {
-        self.held.trim_before(ts_ns);
-        self.line.trim_before(ts_ns);
+        self.power.trim_before(ts_ns);
     }
 
     /// Tells that nothing will come any more.
@@ -151,33 +162,41 @@ impl Aligner {
         self.pairs.finish();
     }
 
-    /// The rows of one pair of stages that are complete at `now_ns`, each once.
-    pub fn take(&mut self, pair: usize, now_ns: i64) -> Vec<PairRow> {
-        let Some(stages) = self.pairs.pairs().get_mut(pair) else { return Vec::new() };
+    /// What is new of one pair of stages at `now_ns`.
+    ///
+    /// No row ever carries the power of a sample that one to come may take the place of: samples come in batches of
+    /// their own, and may be read after the events that they were before.
+    pub fn take(&mut self, pair: usize, now_ns: i64) -> Taken {
+        let Some(stages) = self.pairs.pairs().get_mut(pair) else { return Taken::default() };
         let found = stages.pipelines.take();
-        let waiting = &mut self.waiting[pair];
-        waiting.extend(found);
-        let covered_ns = self.line.last_ts_ns();
-        let mut rows = Vec::with_capacity(waiting.len());
-        let mut still = VecDeque::new();
-        while let Some(found) = waiting.pop_front() {
-            let Some(latency_ns) = found.latency_ns else {
-                rows.push(row(&found, f64::NAN, f64::NAN));
-                continue;
-            };
-            let end_ns = found.ts_ns + latency_ns;
-            let waits = covered_ns.is_some_and(|covered| covered < end_ns)
-                && now_ns.saturating_sub(end_ns) < POWER_PATIENCE_NS;
-            if waits {
-                still.push_back(found);
-                continue;
+        let Waiting { held, late } = &mut self.waiting[pair];
+        let mut taken = Taken::default();
+        let power = &self.power;
+        late.retain(|pair| {
+            let is_due = is_settled(power, pair, now_ns);
+            let row = cost(power, pair);
+            if is_due && (row.power_w.is_finite() || row.energy_j.is_finite()) {
+                taken.costs.push(row);
             }
-            let power_w = self.held.power_w_at(found.ts_ns).unwrap_or(f64::NAN);
-            let energy_j = self.line.energy_j(found.ts_ns, end_ns).unwrap_or(f64::NAN);
-            rows.push(row(&found, power_w, energy_j));
-        }
-        *waiting = still;
-        rows
+            !is_due
+        });
+        held.extend(found);
+        held.retain(|pair| {
+            let age_ns = now_ns.saturating_sub(end_ns(pair));
+            let is_due = is_settled(power, pair, now_ns);
+            if !is_due && !power.is_empty() && age_ns < POWER_PATIENCE_NS {
+                return true;
+            }
+            let mut row = cost(power, pair);
+            if !is_due {
+                late.push_back(*pair);
+                row.energy_j = f64::NAN;
+                row.power_w = if power.settles_power(pair.ts_ns) { row.power_w } else { f64::NAN };
+            }
+            taken.rows.push(row);
+            false
+        });
+        taken
     }
 
     /// What became of the events of a pair of stages so far.
@@ -191,7 +210,25 @@ impl Aligner {
     }
 }
 
-fn row(pair: &Pair<Carry>, power_w: f64, energy_j: f64) -> PairRow {
-    let Pair { ts_ns, latency_ns, carry, .. } = *pair;
-    PairRow { ts_ns, latency_ns, power_w, energy_j, frame: carry }
+/// When the frame arrived; when it began, where it did not.
+fn end_ns(pair: &Pair<Carry>) -> i64 {
+    pair.ts_ns.saturating_add(pair.latency_ns.unwrap_or(0))
+}
+
+/// Whether nothing to come changes what the pair cost. What was dropped has no cost.
+fn is_settled(power: &PowerTrace, pair: &Pair<Carry>, now_ns: i64) -> bool {
+    let end_ns = end_ns(pair);
+    pair.latency_ns.is_none()
+        || power.settles(pair.ts_ns, end_ns)
+        || now_ns.saturating_sub(end_ns) >= POWER_SETTLED_NS
+}
+
+/// The row of a pair, with what it cost by the samples that are there.
+fn cost(power: &PowerTrace, pair: &Pair<Carry>) -> PairRow {
+    let Pair { ts_ns, latency_ns, carry: frame, .. } = *pair;
+    let (power_w, energy_j) = match latency_ns {
+        Some(_) => (power.power_w(ts_ns), power.energy_j(ts_ns, end_ns(pair))),
+        None => (f64::NAN, f64::NAN),
+    };
+    PairRow { ts_ns, latency_ns, power_w, energy_j, frame }
 }

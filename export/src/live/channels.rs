@@ -1,4 +1,4 @@
-//! Slow series: at most two rows a second of everything that is no power and no frame.
+//! Slow series: about two rows a second of everything that is no power and no frame.
 
 use std::collections::{BTreeMap, HashSet, VecDeque};
 
@@ -16,6 +16,9 @@ pub const CHANNEL_TABLES: [&str; 8] =
 
 /// Series kept at most: bounds memory, whatever the host has.
 const SERIES: usize = 512;
+
+/// Rows are kept in about this distance, however many come at once: after a stall, or at the first look.
+const STEP_NS: i64 = 500_000_000;
 
 /// Columns that tell the series of a table apart, in the order of the key.
 pub fn key_columns(table: &str) -> &'static [&'static str] {
@@ -61,6 +64,8 @@ pub struct Series {
     /// Last values of the columns that are no numbers.
     pub attrs: Map<String, Value>,
     is_fresh: bool,
+    /// How many of the rows were not told yet.
+    untold: usize,
 }
 
 impl Series {
@@ -76,6 +81,7 @@ impl Series {
             latest: (i64::MIN, Box::default()),
             attrs: Map::new(),
             is_fresh: false,
+            untold: 0,
         };
         series.push(cells, row);
         series
@@ -86,6 +92,9 @@ impl Series {
         let ts_ns = cells.ts()[row];
         if ts_ns < self.latest.0 {
             return;
+        }
+        if self.rows.back().is_none_or(|(last, _)| self.latest.0 - last >= STEP_NS) {
+            self.keep();
         }
         self.latest = (ts_ns, self.columns.iter().map(|name| cells.number(name, row)).collect());
         self.source = cells.text("source", row).unwrap_or_default().into();
@@ -104,11 +113,11 @@ impl Series {
     }
 
     /// Keeps the last row among the rows.
-    pub fn keep(&mut self) -> bool {
-        if self.is_fresh {
+    pub fn keep(&mut self) {
+        if std::mem::take(&mut self.is_fresh) {
             self.rows.push_back(self.latest.clone());
+            self.untold += 1;
         }
-        std::mem::take(&mut self.is_fresh)
     }
 }
 
@@ -138,23 +147,32 @@ pub fn series_json(series: &Series, rows: &[&(i64, Box<[f64]>)]) -> Value {
     })
 }
 
+/// The last row of each half second of each series, in order; none where the table is none of series.
+fn last_rows(table: &Table, cells: &Cells<'_>) -> Vec<(String, usize)> {
+    if !CHANNEL_TABLES.contains(&table.name.as_str()) {
+        return Vec::new();
+    }
+    let mut done = HashSet::new();
+    let mut last: Vec<(String, usize)> = Vec::new();
+    for row in (0..cells.rows()).rev() {
+        let key = key_of(&table.name, cells, row);
+        if done.insert((key.clone(), cells.ts()[row].div_euclid(STEP_NS))) {
+            last.push((key, row));
+        }
+    }
+    last.reverse();
+    last
+}
+
 /// All series of a session, by table and key.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Channels(BTreeMap<(&'static str, String), Series>);
 
 impl Channels {
-    /// Takes rows of a table: of each series, the last.
+    /// Takes rows of a table: of each series, the last of each half second.
     pub fn push(&mut self, table: &'static Table, rows: &RecordBatch) {
-        if !CHANNEL_TABLES.contains(&table.name.as_str()) {
-            return;
-        }
         let cells = Cells(rows);
-        let mut done = HashSet::new();
-        for row in (0..cells.rows()).rev() {
-            let key = key_of(&table.name, &cells, row);
-            if !done.insert(key.clone()) {
-                continue;
-            }
+        for (key, row) in last_rows(table, &cells) {
             let place = (table.name.as_str(), key);
             let has_room = self.0.len() < SERIES;
             match self.0.get_mut(&place) {
@@ -171,8 +189,11 @@ impl Channels {
     pub fn tick(&mut self) -> Option<Value> {
         let mut new = Vec::new();
         for series in self.0.values_mut() {
-            if series.keep() {
-                new.push(series_json(series, &[&series.latest]));
+            series.keep();
+            let untold = std::mem::take(&mut series.untold).min(series.rows.len());
+            if untold > 0 {
+                let rows: Vec<_> = series.rows.range(series.rows.len() - untold..).collect();
+                new.push(series_json(series, &rows));
             }
         }
         (!new.is_empty()).then(|| json!({ "series": new }))

@@ -4,10 +4,11 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
+use super::devices::devices_json;
 use super::feed::FeedOptions;
-use super::power::Board;
-use super::time::{json_number, ms, ms_opt};
-use super::window::{PairWindow, Window};
+use super::pairs::PairWindow;
+use super::time::{ms, ms_opt};
+use super::window::Window;
 
 /// What an exporter of this process does now.
 #[derive(Debug, Clone, PartialEq)]
@@ -116,44 +117,4 @@ fn alignment_json(pair: &PairWindow, now_ns: i64) -> Value {
         "delay_ms": newest.map(|ns| (now_ns - ns) as f64 / 1e6),
         "sensor_lag_ms": null, "lag_confidence": null,
     })
-}
-
-fn devices_json(window: &Window, now_ns: i64) -> Value {
-    let manifest = window.entry.session.manifest();
-    let device = |board: &Board| {
-        let known = manifest.devices.iter().find(|d| d["id"] == board.uid.as_str());
-        let known = |name: &str| known.map_or(Value::Null, |d| d[name].clone());
-        let tally = window.tallies.sources().get(&board.source);
-        let is_up = board.rows.back().is_some_and(|r| now_ns - r.ts_ns < super::tally::STALE_NS);
-        let recent = board.rows.iter().rev().take_while(|r| r.ts_ns > now_ns - 5_000_000_000);
-        let mut round_trips: bl_align::quantile::Values =
-            board.round_trips.iter().map(|ns| *ns as f64).collect();
-        let hz = &manifest.config["benchlab_hz"];
-        json!({
-            "uid": board.uid, "source": board.source, "node": manifest.node,
-            "model": known("model"), "name": known("name"), "vendor_id": known("vendor_id"),
-            "product_id": known("product_id"), "firmware": known("firmware"),
-            "port": known("path"), "state": if is_up { "up" } else { "gone" },
-            "rate_hz": recent.count() as f64 / 5.0, "target_hz": hz, "samples": board.samples,
-            "rtt_ns": board.round_trips.back(), "rtt_min_ns": board.round_trips.iter().min(),
-            "rtt_p99_ns": round_trips.percentile(0.99).map(f64::round),
-            "ts_err_ns": board.ts_err_ns,
-            "calibration_valid": known("calibration_valid"),
-            "calibration_time": known("calibration_time"),
-            "gaps": {
-                "count": board.silences.count,
-                "lost": tally.map_or(board.silences.lost, |t| t.lost.max(board.silences.lost)),
-                "longest_ms": (board.silences.count > 0)
-                    .then_some(board.silences.longest_ns as f64 / 1e6),
-                "last": ms_opt(board.silences.last_ns),
-            },
-            "energy": {
-                "since": ms(board.since_ns),
-                "sys_j": json_number(board.joules[0]), "cpu_j": json_number(board.joules[1]),
-                "gpu_j": json_number(board.joules[2]), "mb_j": json_number(board.joules[3]),
-                "peak_w": board.peak.map(|(w, _)| w), "peak_t": ms_opt(board.peak.map(|(_, t)| t)),
-            },
-        })
-    };
-    window.boards.iter().map(device).collect()
 }

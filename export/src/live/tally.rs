@@ -59,9 +59,10 @@ impl Tally {
         rows as f64 / (RATE_NS as f64 / 1e9)
     }
 
-    /// Whether rows come.
+    /// Whether rows come; marks come when somebody sets one.
     pub fn is_up(&self, now_ns: i64) -> bool {
-        self.last_ns.is_some_and(|last| now_ns - last < STALE_NS)
+        let is_occasional = self.tables.iter().eq(["marks"].iter());
+        self.last_ns.is_some_and(|last| is_occasional || now_ns - last < STALE_NS)
     }
 
     fn kind(&self) -> &'static str {

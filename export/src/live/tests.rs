@@ -76,7 +76,10 @@ fn it_follows_sessions_from_none_to_the_next() {
 
     let writer = begin(&store);
     write(&writer, 0, 20);
-    let rows = wait_for(&feed, "pairs", |now| Some(paired(now)).filter(|rows| rows.len() == 20));
+    let rows = wait_for(&feed, "pairs and what they cost", |now| {
+        Some(paired(now))
+            .filter(|rows| rows.len() == 20 && rows.iter().all(|row| row.energy_j.is_finite()))
+    });
     for row in &rows {
         assert_eq!(row.latency_ns, Some(5_000_000));
         assert_eq!(row.power_w, 100.0);
@@ -100,6 +103,37 @@ fn it_follows_sessions_from_none_to_the_next() {
 }
 
 #[test]
+fn a_late_start_finds_the_slow_series_of_before() {
+    let root = tempfile::tempdir().unwrap();
+    let store = Store::new(root.path());
+    let writer = begin(&store);
+    let table = bl_schemas::table("memory").unwrap();
+    let start = writer.anchor().ts(monotonic_ns()) / (500 * MS) * (500 * MS) - 5_000 * MS;
+    // Ten rows a second for four seconds, in batches that end within a half second.
+    for batch in 0..8 {
+        let mut rows = Rows::new(table);
+        let used = rows.column("total_bytes");
+        for k in 0..5 {
+            let row = batch * 5 + k;
+            rows.begin(start + (row * 100 + 50) * MS, "t.host");
+            rows.i64(used, row);
+        }
+        writer.append(table, rows.finish()).unwrap();
+        writer.flush().unwrap();
+    }
+    let feed = Feed::start(options(&store)).unwrap();
+    let now = feed.now();
+    let series: Vec<_> = now.window.as_ref().unwrap().series(i64::MIN).collect();
+    let column = series[0].columns.iter().position(|name| *name == "total_bytes").unwrap();
+    let kept: Vec<f64> = series[0].rows.iter().map(|(_, values)| values[column]).collect();
+    assert_eq!(
+        kept,
+        [4.0, 9.0, 14.0, 19.0, 24.0, 29.0, 34.0, 39.0],
+        "the last of each half second"
+    );
+}
+
+#[test]
 fn a_late_start_finds_what_was_before() {
     let root = tempfile::tempdir().unwrap();
     let store = Store::new(root.path());
@@ -109,7 +143,7 @@ fn a_late_start_finds_what_was_before() {
     let feed = Feed::start(options(&store)).unwrap();
     let now = feed.now();
     assert_eq!(paired(&now).len(), 30);
-    let board = &now.window.as_ref().unwrap().boards[0];
+    let board = now.window.as_ref().unwrap().boards.first().unwrap();
     assert_eq!(board.samples, 31);
     assert!((board.joules[0] - 30.0).abs() < 1e-6, "{:?}", board.joules);
 }
@@ -141,4 +175,118 @@ fn what_comes_is_sent_in_order_and_can_be_resumed() {
     assert_eq!(feed.number(&feed.id(7)), Some(7));
     assert_eq!(feed.number("7"), None);
     assert_eq!(feed.number("zz-7"), None);
+}
+
+/// Power in milliwatts at nanoseconds after a start.
+fn write_power(writer: &SessionWriter, uid: &str, start: i64, samples: &[(i64, Option<i32>)]) {
+    let mut rows = Rows::new(bl_schemas::table("benchlab").unwrap());
+    let (device, sys) = (rows.column("device_uid"), rows.column("sys_w"));
+    for (offset, milliwatts) in samples {
+        rows.begin(start + offset, "t.board");
+        rows.str(device, uid);
+        if let Some(milliwatts) = milliwatts {
+            rows.decimal(sys, *milliwatts);
+        }
+    }
+    writer.append(bl_schemas::table("benchlab").unwrap(), rows.finish()).unwrap();
+    writer.flush().unwrap();
+}
+
+/// Frames of 5 ms from a start, one each 10 ms.
+fn write_frames(writer: &SessionWriter, start: i64, n: i64) {
+    let mut rows = Rows::new(bl_schemas::table("pipeline").unwrap());
+    let (stage, frame) = (rows.column("stage"), rows.column("frame"));
+    for k in 0..n {
+        for (name, offset) in [("a", 0), ("b", 5 * MS)] {
+            rows.begin(start + 10 * MS * k + offset, "t.events");
+            rows.str(stage, name);
+            rows.i64(frame, k);
+        }
+    }
+    writer.append(bl_schemas::table("pipeline").unwrap(), rows.finish()).unwrap();
+    writer.flush().unwrap();
+}
+
+const MS: i64 = 1_000_000;
+
+/// Frame, power and energy of each row of the SQL table `latency`; NaN is null.
+fn stored(store: &Store, id: &bl_store::SessionId) -> Vec<(i64, f64, f64)> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let batches = runtime.block_on(async {
+        let query = bl_query::Query::new(&bl_query::Settings::default()).unwrap();
+        let filter = bl_query::tables::SessionFilter::Named(vec![id.clone()]);
+        let pairs = vec![("a".into(), "b".into())];
+        let latency = bl_query::latency::LatencyOptions { pairs, ..Default::default() };
+        query.register_store_with(store.clone(), filter, latency).unwrap();
+        let sql = "SELECT ts, frame, power_w, energy_j FROM latency ORDER BY frame";
+        query.sql(sql).await.unwrap().collect().await.unwrap()
+    });
+    let rows = batches.iter().flat_map(|batch| {
+        let cells = Cells(batch);
+        let row = move |at| {
+            let frame = cells.int("frame", at).unwrap();
+            (frame, cells.number("power_w", at), cells.number("energy_j", at))
+        };
+        (0..batch.num_rows()).map(row).collect::<Vec<_>>()
+    });
+    rows.collect()
+}
+
+#[test]
+fn late_power_is_told_late_and_is_that_of_the_store() {
+    let root = tempfile::tempdir().unwrap();
+    let store = Store::new(root.path());
+    let writer = begin(&store);
+    let feed = Feed::start(options(&store)).unwrap();
+    let begun = feed.now().log.last();
+    let start = writer.anchor().ts(monotonic_ns()) - 400 * MS;
+    write_frames(&writer, start, 40);
+    // Of the second board first, and then of the first board no more than the first sample: the rest is late.
+    write_power(&writer, "B2", start, &[(-MS, Some(9_000)), (500 * MS, Some(9_000))]);
+    write_power(&writer, "B1", start, &[(-2 * MS, Some(100_000))]);
+    let rows = wait_for(&feed, "pairs", |now| Some(paired(now)).filter(|rows| rows.len() == 40));
+    assert!(rows.iter().all(|row| row.energy_j.is_nan()), "nothing is known yet");
+    std::thread::sleep(Duration::from_millis(1_500));
+    let told = paired(&feed.now());
+    assert!(told.iter().all(|row| row.power_w.is_nan()), "samples to come can change it: {told:?}");
+    // Now the samples that were taken before the events, one of them without a reading.
+    let late = |k: i64| (20 * MS * k - 2 * MS, (k != 7).then_some(100_000 + 100 * k as i32));
+    write_power(&writer, "B1", start, &(1..22).map(late).collect::<Vec<_>>());
+    let is_whole = |rows: &Vec<PairRow>| rows.iter().all(|row| row.energy_j.is_finite());
+    let rows = wait_for(&feed, "power", |now| Some(paired(now)).filter(is_whole));
+    let id = writer.finish().unwrap().id;
+    let of_store = stored(&store, &id);
+    assert_eq!(of_store.len(), 40);
+    for (row, (frame, power_w, energy_j)) in rows.iter().zip(&of_store) {
+        assert_eq!(row.frame, Some(*frame));
+        assert_eq!(row.power_w.to_bits(), power_w.to_bits(), "frame {frame}: {row:?}, {power_w}");
+        assert!((row.energy_j - energy_j).abs() < 1e-9, "frame {frame}: {row:?}, {energy_j}");
+    }
+    assert_eq!(rows.iter().filter(|row| row.power_w.is_nan()).count(), 2, "without a reading");
+    // Streams are told, too: no row twice, and each with what it cost.
+    let messages = feed.now().log.since(begun).unwrap();
+    let count = |event: &str| -> usize {
+        let bodies = messages.iter().filter(|m| m.event == event);
+        let bodies = bodies.map(|m| serde_json::from_str::<serde_json::Value>(&m.data).unwrap());
+        bodies.map(|body| body["t"].as_array().unwrap().len()).sum()
+    };
+    assert_eq!((count("pairs"), count("costs")), (40, 40));
+}
+
+#[test]
+fn a_source_of_marks_is_not_stale_between_two_marks() {
+    let mut tallies = Tallies::default();
+    for name in ["marks", "memory"] {
+        let table = bl_schemas::table(name).unwrap();
+        let mut rows = Rows::new(table);
+        rows.begin(0, name);
+        tallies.count(&table.name, &rows.finish(), 0);
+    }
+    let states = |now_ns: i64| -> Vec<String> {
+        let sources = tallies.sources_json(now_ns, false);
+        let sources = sources.as_array().unwrap().iter();
+        sources.map(|s| s["state"].as_str().unwrap().to_string()).collect()
+    };
+    assert_eq!(states(1_000 * MS), ["up", "up"]);
+    assert_eq!(states(60_000 * MS), ["up", "stale"]);
 }

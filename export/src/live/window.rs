@@ -1,94 +1,35 @@
 //! What is kept of the session that is being recorded.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use bl_align::energy::{EnergyIndex, EnergyOptions, Gaps, Method};
-use bl_align::pair::{PairCounts, StageError};
+use bl_align::pair::StageError;
 use bl_schemas::Table;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::aligner::{Aligner, PairRow, StagePair, TOLERANCE_NS};
+use super::boards::Boards;
 use super::catalog::Entry;
 use super::cells::Cells;
 use super::channels::{Channels, Series, rows_since, series_json};
+use super::events::{StageEvent, StageEvents, events_json};
 use super::feed::Step;
 use super::marks::{Cost, Marks};
-use super::pairs::pairs_json;
-use super::power::{Board, PowerRow, power_json};
+use super::pairs::{PairWindow, pairs_json};
+use super::power::{PowerRow, power_json};
 use super::tally::Tallies;
-use super::time::ms;
 
 /// What is kept: 15 minutes.
 pub const KEPT_NS: i64 = 900_000_000_000;
-/// Stage events are kept for the pairing view only.
-const EVENTS_NS: i64 = 2_000_000_000;
 /// How late an event may come behind the newest one.
 const LATENESS_NS: i64 = 500_000_000;
 /// Rows kept of a pair or a board, at most: 15 minutes at 1 kHz.
-const ROWS: usize = 900_000;
-/// Stage events kept, at most.
-const EVENTS: usize = 20_000;
-
-/// Upper bounds of the latency histogram, seconds.
-pub const LATENCY_BOUNDS_S: [f64; 14] =
-    [0.001, 0.002, 0.004, 0.006, 0.008, 0.010, 0.012, 0.016, 0.020, 0.033, 0.050, 0.1, 0.25, 1.0];
+pub(super) const ROWS: usize = 900_000;
 
 /// A message that is not numbered yet: event, pair, data.
 pub type Draft = (&'static str, Option<Arc<str>>, String);
-
-/// One pair of stages.
-#[derive(Debug, Clone)]
-pub struct PairWindow {
-    /// `stage_a,stage_b`.
-    pub name: Arc<str>,
-    /// The last 15 minutes, in the order of their completion.
-    pub rows: VecDeque<PairRow>,
-    /// Frames of each latency since the session's start: up to each of [`LATENCY_BOUNDS_S`], then above.
-    pub buckets: [u64; LATENCY_BOUNDS_S.len() + 1],
-    /// Sum of all latencies, seconds.
-    pub sum_s: f64,
-    /// What became of the events.
-    pub counts: PairCounts,
-    /// `stage_a` events so far.
-    pub begun: u64,
-    new: Vec<PairRow>,
-}
-
-impl PairWindow {
-    fn new((a, b): &StagePair) -> Self {
-        Self {
-            name: format!("{a},{b}").into(),
-            rows: VecDeque::new(),
-            buckets: Default::default(),
-            sum_s: 0.0,
-            counts: PairCounts::default(),
-            begun: 0,
-            new: Vec::new(),
-        }
-    }
-
-    fn push(&mut self, rows: Vec<PairRow>) {
-        for row in &rows {
-            if let Some(latency_ns) = row.latency_ns {
-                let seconds = latency_ns as f64 / 1e9;
-                self.buckets[LATENCY_BOUNDS_S.partition_point(|bound| *bound < seconds)] += 1;
-                self.sum_s += seconds;
-            }
-        }
-        self.rows.extend(rows.iter().copied());
-        self.new.extend(rows);
-    }
-}
-
-#[derive(Debug, Clone)]
-struct StageEvent {
-    ts_ns: i64,
-    stage: String,
-    frame: Option<i64>,
-    key_ns: Option<i64>,
-}
 
 /// One session as it is now.
 pub struct Window {
@@ -97,8 +38,8 @@ pub struct Window {
     aligner: Aligner,
     /// Its pairs of stages.
     pub pairs: Vec<PairWindow>,
-    /// Its boards, in the order in which they came. The first is that of `power_w`.
-    pub boards: Vec<Board>,
+    /// Its boards.
+    pub boards: Boards,
     /// Sources and health.
     pub tallies: Tallies,
     /// Rows of each table so far.
@@ -111,19 +52,19 @@ pub struct Window {
     marks: Marks,
     steps: Vec<Step>,
     system: EnergyIndex,
-    events: VecDeque<StageEvent>,
-    new_events: Vec<StageEvent>,
-    new_power: Vec<Vec<PowerRow>>,
+    events: StageEvents,
     marks_changed: bool,
 }
 
 impl Window {
-    /// A session of which nothing is read yet.
+    /// A session of which nothing is read yet. `first_board` is the one with its first sample, where that lies before
+    /// what will be read.
     ///
     /// # Errors
     /// When a stage is to be paired with itself.
     pub fn new(
         entry: Entry,
+        first_board: Option<String>,
         pairs: &[StagePair],
         window_ns: i64,
         steps: Vec<Step>,
@@ -136,7 +77,7 @@ impl Window {
         Ok(Self {
             aligner: Aligner::new(pairs, window_ns, LATENESS_NS)?,
             pairs: pairs.iter().map(PairWindow::new).collect(),
-            boards: Vec::new(),
+            boards: Boards::new(first_board),
             tallies: Tallies::default(),
             rows: BTreeMap::new(),
             bytes: entry.bytes(),
@@ -145,9 +86,7 @@ impl Window {
             marks: Marks::default(),
             steps,
             system: EnergyIndex::new(options),
-            events: VecDeque::new(),
-            new_events: Vec::new(),
-            new_power: Vec::new(),
+            events: StageEvents::default(),
             marks_changed: false,
             entry,
         })
@@ -173,8 +112,11 @@ impl Window {
         self.lag_ns = Cells(rows).ts().iter().max().map(|ts| now_ns - ts).or(self.lag_ns);
         self.channels.push(table, rows);
         match name {
-            "benchlab" => self.push_power(rows),
-            "pipeline" => return self.push_events(rows),
+            "benchlab" => self.boards.push(rows),
+            "pipeline" => {
+                self.events.push(rows);
+                return self.aligner.push_events(rows);
+            }
             "marks" => {
                 self.marks.push(rows);
                 self.marks_changed = true;
@@ -184,50 +126,23 @@ impl Window {
         Ok(())
     }
 
-    fn push_power(&mut self, rows: &RecordBatch) {
-        let cells = Cells(rows);
-        for row in 0..cells.rows() {
-            let Some(uid) = cells.text("device_uid", row) else { continue };
-            let place = self.boards.iter().position(|b| b.uid == uid).unwrap_or_else(|| {
-                let source = cells.text("source", row).unwrap_or_default();
-                self.boards.push(Board::new(uid, source));
-                self.new_power.push(Vec::new());
-                self.boards.len() - 1
-            });
-            let Some(sample) = self.boards[place].push(&cells, row) else { continue };
-            self.new_power[place].push(sample);
-            if place == 0 {
-                self.aligner.push_power(sample.ts_ns, sample.watts(0));
-                // In order: the board leaves out what is not.
-                let _ = self.system.push(sample.ts_ns, sample.watts(0));
-            }
-        }
-    }
-
-    fn push_events(&mut self, rows: &RecordBatch) -> Result<(), StageError> {
-        let cells = Cells(rows);
-        let first = cells.rows().saturating_sub(EVENTS);
-        self.new_events.extend((first..cells.rows()).map(|row| StageEvent {
-            ts_ns: cells.ts()[row],
-            stage: cells.text("stage", row).unwrap_or_default().into(),
-            frame: cells.int("frame", row),
-            key_ns: cells.int("key_ns", row),
-        }));
-        self.aligner.push_events(rows)
-    }
-
     /// Forgets what is new: the first look at a session is no news.
     pub fn settle(&mut self, now_ns: i64) {
         self.pair(now_ns);
-        self.pairs.iter_mut().for_each(|pair| pair.new.clear());
-        self.new_power.iter_mut().for_each(Vec::clear);
+        self.pairs.iter_mut().for_each(|pair| drop(pair.news()));
+        self.boards.take_new();
         self.channels.tick();
-        self.keep_events(now_ns);
+        self.events.news(now_ns);
         self.marks_changed = false;
     }
 
     /// Pairs what can be paired at `now_ns`.
     fn pair(&mut self, now_ns: i64) {
+        for sample in self.boards.take_first(now_ns) {
+            self.aligner.push_power(sample.ts_ns, sample.watts(0));
+            // In order: the board leaves out what is not.
+            let _ = self.system.push(sample.ts_ns, sample.watts(0));
+        }
         self.aligner.advance(now_ns - LATENESS_NS);
         for (index, pair) in self.pairs.iter_mut().enumerate() {
             pair.push(self.aligner.take(index, now_ns));
@@ -237,35 +152,15 @@ impl Window {
         }
     }
 
-    fn keep_events(&mut self, now_ns: i64) -> Vec<StageEvent> {
-        let new = std::mem::take(&mut self.new_events);
-        self.events.extend(new.iter().cloned());
-        let surplus = self.events.len().saturating_sub(EVENTS);
-        self.events.drain(..surplus);
-        self.events.retain(|event| event.ts_ns >= now_ns - EVENTS_NS);
-        new
-    }
-
     /// What has come since the last call, as messages; slow series only where `with_channels`.
     pub fn news(&mut self, now_ns: i64, with_channels: bool) -> Vec<Draft> {
         self.pair(now_ns);
-        let mut out = Vec::new();
-        for pair in &mut self.pairs {
-            let new = std::mem::take(&mut pair.new);
-            if !new.is_empty() {
-                let name = Arc::clone(&pair.name);
-                let body = pairs_json(&name, &new);
-                out.push(("pairs", Some(name), Value::Object(body).to_string()));
-            }
+        let mut out: Vec<Draft> = self.pairs.iter_mut().flat_map(PairWindow::news).collect();
+        for (uid, new) in self.boards.take_new() {
+            let body = power_json(uid, new.iter(), |_| true);
+            out.push(("power", None, Value::Object(body).to_string()));
         }
-        for (board, new) in self.boards.iter().zip(&mut self.new_power) {
-            let new = std::mem::take(new);
-            if !new.is_empty() {
-                let body = power_json(&board.uid, new.iter(), |_| true);
-                out.push(("power", None, Value::Object(body).to_string()));
-            }
-        }
-        let new = self.keep_events(now_ns);
+        let new = self.events.news(now_ns);
         if !new.is_empty() {
             out.push(("events", None, events_json(&new).to_string()));
         }
@@ -281,18 +176,8 @@ impl Window {
     /// Forgets what is older than 15 minutes.
     pub fn trim(&mut self, now_ns: i64) {
         let from_ns = now_ns - KEPT_NS;
-        for pair in &mut self.pairs {
-            let surplus = pair.rows.len().saturating_sub(ROWS);
-            pair.rows.drain(..surplus);
-            while pair.rows.front().is_some_and(|row| row.ts_ns < from_ns) {
-                pair.rows.pop_front();
-            }
-        }
-        for board in &mut self.boards {
-            let surplus = board.rows.len().saturating_sub(ROWS);
-            board.rows.drain(..surplus);
-            board.trim_before(from_ns);
-        }
+        self.pairs.iter_mut().for_each(|pair| pair.trim_before(from_ns));
+        self.boards.trim_before(from_ns, ROWS);
         self.channels.trim_before(from_ns);
         self.aligner.trim_before(now_ns - 30_000_000_000);
         self.system.trim_before(from_ns);
@@ -337,7 +222,7 @@ impl Window {
             (board.uid.clone(), board.rows.range(first..).copied().collect())
         });
         let series = self.channels.since(from_ns).cloned().collect();
-        let events = self.events.iter().filter(|e| e.ts_ns >= from_ns).cloned().collect();
+        let events = self.events.since(from_ns);
         WindowCopy { from_ns, pairs: pairs.collect(), boards: boards.collect(), series, events }
     }
 
@@ -382,28 +267,4 @@ impl WindowCopy {
         out.push(("events", events_json(&self.events).to_string()));
         out
     }
-}
-
-/// The shape **events**, sorted by time.
-fn events_json(events: &[StageEvent]) -> Value {
-    let mut sorted: Vec<&StageEvent> = events.iter().collect();
-    sorted.sort_by_key(|event| event.ts_ns);
-    let mut stages: Vec<&str> = Vec::new();
-    let mut stage = Vec::with_capacity(sorted.len());
-    for event in &sorted {
-        let place = stages.iter().position(|s| *s == event.stage).unwrap_or_else(|| {
-            stages.push(&event.stage);
-            stages.len() - 1
-        });
-        stage.push(place);
-    }
-    let column =
-        |f: &dyn Fn(&StageEvent) -> Value| -> Value { sorted.iter().map(|e| f(e)).collect() };
-    let mut out = Map::new();
-    out.insert("stages".into(), json!(stages));
-    out.insert("t".into(), column(&|e| json!(ms(e.ts_ns))));
-    out.insert("stage".into(), json!(stage));
-    out.insert("frame".into(), column(&|e| json!(e.frame)));
-    out.insert("key_ns".into(), column(&|e| json!(e.key_ns)));
-    Value::Object(out)
 }

@@ -10,7 +10,7 @@ use crate::live::{Board, POWER_COLUMNS, Series, Window};
 const PARTS: usize = 4;
 
 pub(super) fn collect(families: &mut Families, window: &Window, now_ns: i64) {
-    for board in &window.boards {
+    for board in window.boards.iter() {
         if board.rows.back().is_some_and(|row| now_ns - row.ts_ns < FRESH_NS) {
             power(families, board);
             identity(families, window, board);
@@ -71,7 +71,7 @@ fn identity(families: &mut Families, window: &Window, board: &Board) {
     families.gauge("bl_device_info", "Always 1; who the board is", &labels, 1.0);
     if let Some(valid) = known["calibration_valid"].as_bool() {
         let value = f64::from(u8::from(valid));
-        let text = "Whether the calibration that is stored in the board is valid";
+        let text = "Whether the calibration that the board works with is valid";
         families.gauge("bl_device_calibration_valid", text, &labels[..1], value);
     }
 }

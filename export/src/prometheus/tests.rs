@@ -1,4 +1,8 @@
-//! Names and formats.
+//! Names and formats, and that the Grafana dashboard asks for what is there.
+
+use bl_schemas::Kind;
+use bl_store::clock::monotonic_ns;
+use bl_store::{Rows, SessionSpec, SessionWriter, Store, WriteOptions};
 
 use super::host::{Rule, rule};
 use super::*;
@@ -40,4 +44,82 @@ fn openmetrics_names_counters_by_their_rules() {
     let accept = "application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.3";
     assert_eq!(Format::accepted(accept), Format::OpenMetrics);
     assert_eq!(Format::accepted("*/*"), Format::Classic);
+}
+
+/// A row of the table that has every reading.
+fn full_row(writer: &SessionWriter, table: &str, ts_ns: i64) {
+    let table = bl_schemas::table(table).unwrap();
+    let mut rows = Rows::new(table);
+    rows.begin(ts_ns, "t.source");
+    for column in table.columns.iter().filter(|c| !c.is_constant_in_a_session()) {
+        let at = rows.column(&column.name);
+        match column.kind {
+            Kind::Timestamp => {}
+            _ if column.name == "source" => {}
+            // The series of all processors is the one that the dashboard shows.
+            Kind::Dict | Kind::Utf8 => rows.str(at, "all"),
+            Kind::Bool => rows.bool(at, true),
+            Kind::F32 => rows.f32(at, 1.0),
+            Kind::F64 => rows.f64(at, 1.0),
+            Kind::I16 => rows.i16(at, 1),
+            Kind::I32 => rows.i32(at, 1),
+            Kind::I64 => rows.i64(at, 1),
+            Kind::U64 => rows.u64(at, 1),
+            Kind::Decimal { .. } => rows.decimal(at, 1_000),
+        }
+    }
+    writer.append(table, rows.finish()).unwrap();
+}
+
+/// The name and the label matchers of each series that a query asks for.
+fn selectors(query: &str) -> Vec<(String, Vec<String>)> {
+    let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    let starts = query.match_indices("bl_").map(|(at, _)| &query[at..]);
+    let selector = |rest: &str| {
+        let (name, rest) = rest.split_at(rest.find(|c| !is_name(c)).unwrap_or(rest.len()));
+        let matchers = rest.strip_prefix('{').and_then(|rest| rest.split_once('}'));
+        let matchers = matchers.map_or("", |(matchers, _)| matchers).split(',');
+        let own = matchers.filter(|m| !m.is_empty() && !m.starts_with("instance"));
+        (name.to_string(), own.map(String::from).collect())
+    };
+    starts.map(selector).collect()
+}
+
+#[test]
+fn the_dashboard_asks_for_series_that_are_there() {
+    let root = tempfile::tempdir().unwrap();
+    let store = Store::new(root.path());
+    let writer =
+        SessionWriter::begin(&store, SessionSpec::default(), WriteOptions::default()).unwrap();
+    let now_ns = writer.anchor().ts(monotonic_ns());
+    for table in ["benchlab", "gpu", "cpu", "memory", "net", "disk", "pipeline"] {
+        full_row(&writer, table, now_ns);
+    }
+    writer.flush().unwrap();
+    let feed = Feed::start(FeedOptions {
+        store,
+        pairs: vec![("ingress".into(), "encoded".into())],
+        window_ns: 2_000_000_000,
+        steps: Vec::new(),
+        node: "test".into(),
+        version: "0".into(),
+    });
+    let text = render(&feed.unwrap(), &MetricOptions::default(), Format::Classic).unwrap();
+
+    let dashboard = include_str!("../../../deploy/grafana/dashboards/bl.json");
+    let dashboard: serde_json::Value = serde_json::from_str(dashboard).unwrap();
+    let panels = dashboard["panels"].as_array().unwrap().iter();
+    let targets = panels.filter_map(|panel| panel["targets"].as_array()).flatten();
+    let queries = targets.map(|target| target["expr"].as_str().unwrap());
+    let variables = dashboard["templating"]["list"].as_array().unwrap().iter();
+    let variables = variables.filter_map(|variable| variable["query"].as_str());
+    let asked: Vec<_> = queries.chain(variables).flat_map(selectors).collect();
+    assert!(asked.len() > 10, "{asked:?}");
+    for (name, matchers) in asked {
+        let is_it = |line: &str| {
+            let rest = line.strip_prefix(&name).filter(|rest| rest.starts_with(['{', ' ']));
+            rest.is_some_and(|rest| matchers.iter().all(|matcher| rest.contains(matcher)))
+        };
+        assert!(text.lines().any(is_it), "no {name} with {matchers:?} in {text}");
+    }
 }

@@ -26,7 +26,7 @@ pub(super) struct Past {
     store: Store,
     /// The pair of stages, where the session has one.
     pub pair: Option<StagePair>,
-    /// The board; the first one where none was named.
+    /// The board; the one with the first sample where none was named.
     pub device: Option<String>,
     pub from_ns: i64,
     pub to_ns: i64,
@@ -62,7 +62,7 @@ impl Past {
         };
         let device = match params.text("device") {
             Some(device) => Some(device.to_string()),
-            None => entry.devices().first().map(|uid| uid.to_string()),
+            None => first_board(&entry)?,
         };
         let points = params.number("points", 2, 20_000)?.unwrap_or(2_000);
         Ok(Self { entry, store, pair, device, from_ns, to_ns, points, window_ns })
@@ -135,7 +135,7 @@ impl Past {
             aligner.push_events(&with_strings(&batch)?).map_err(Problem::fault)?;
         }
         aligner.finish();
-        let mut rows = aligner.take(0, i64::MAX);
+        let mut rows = aligner.take(0, i64::MAX).rows;
         rows.retain(|row| row.ts_ns <= self.to_ns);
         rows.sort_by_key(|row| row.ts_ns);
         Ok(rows)
@@ -169,6 +169,15 @@ impl Past {
         let table = bl_schemas::table(table).ok_or_else(|| Problem::fault("no such table"))?;
         let sql = format!("SELECT {} FROM {} ORDER BY ts", columns_of(table), table.name);
         self.rows(&sql).await?.iter().map(with_strings).collect()
+    }
+}
+
+/// The board with the first sample of the session: the one that the SQL table `latency` has the power of.
+fn first_board(entry: &Entry) -> Result<Option<String>, Problem> {
+    match entry.devices()[..] {
+        [] => Ok(None),
+        [only] => Ok(Some(only.to_string())),
+        _ => bl_query::latency::first_device(&entry.session).map_err(Problem::fault),
     }
 }
 

@@ -15,8 +15,8 @@ use super::server::App;
 use super::thin::{extremes, means};
 use super::{summary, timeline};
 use crate::live::{
-    CHANNEL_TABLES, Cells, Entry, Marks, POWER_COLUMNS, PairRow, PowerRow, Series, key_columns,
-    key_of, pairs_json, power_json, series_json,
+    CHANNEL_TABLES, Cells, Entry, Marks, POWER_COLUMNS, PairRow, PowerRow, Series, board_json,
+    key_columns, key_of, pairs_json, power_json, series_json,
 };
 
 pub(super) async fn list(State(app): State<App>, params: Params) -> Result<Response, Problem> {
@@ -71,8 +71,10 @@ pub(super) async fn one(
     State(app): State<App>,
     Path(id): Path<String>,
 ) -> Result<Response, Problem> {
-    let (_, session, _) = entry(&app, &id)?;
-    Ok(json_answer(json!({ "session": session }).to_string()))
+    let (entry, session, _) = entry(&app, &id)?;
+    let boards: Value =
+        entry.devices().iter().map(|uid| board_json(entry.session.manifest(), uid)).collect();
+    Ok(json_answer(json!({ "session": session, "boards": boards }).to_string()))
 }
 
 /// One part of a session: `summary`, `timeline`, ...

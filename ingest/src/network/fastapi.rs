@@ -223,12 +223,14 @@ impl FastApiSource {
         let product = either("productId", "ProductId").and_then(|p| u8::try_from(p.as_u64()?).ok());
         let model = product.and_then(Model::of_product);
         // Of a board that newly greets who opens its port, the server may take the greeting for these numbers.
-        let firmware = either("firmwareVersion", "firmware").filter(|_| model.is_some());
+        let of_board = |a: &str, b: &str| either(a, b).filter(|_| model.is_some());
         context.device(json!({
             "id": uid,
             "kind": "benchlab",
             "model": model.map(|m| m.to_string()),
-            "firmware": firmware,
+            "firmware": of_board("firmwareVersion", "firmware"),
+            "vendor_id": of_board("vendorId", "VendorId"),
+            "product_id": of_board("productId", "ProductId"),
             "path": device["port"],
             "server": self.endpoint,
             "simulated": false,

@@ -172,6 +172,8 @@ impl MqttSource {
             "kind": "benchlab",
             "model": model.map(|m| m.to_string()),
             "firmware": integer("FwVersion").filter(|_| model.is_some()),
+            "vendor_id": integer("VendorId").filter(|_| model.is_some()),
+            "product_id": integer("ProductId").filter(|_| model.is_some()),
             "path": info.get("com_port"),
             "server": self.options.broker,
             "simulated": false,

@@ -116,8 +116,9 @@ impl BenchlabSource {
     }
 
     /// Tells everyone that the board is there.
-    fn announce(&mut self, context: &Context, device: &Device) {
+    fn announce(&mut self, context: &Context, device: &Device, calibration_valid: Option<bool>) {
         let Identity { contract, uid, name } = device.identity();
+        let vendor = contract.vendor_data();
         let path = device.path().display();
         context.device(serde_json::json!({
             "id": uid.to_string(),
@@ -125,6 +126,9 @@ impl BenchlabSource {
             "model": contract.model.to_string(),
             "firmware": contract.firmware,
             "draft_firmware": contract.draft,
+            "vendor_id": vendor.vendor,
+            "product_id": vendor.product,
+            "calibration_valid": calibration_valid,
             "name": name,
             "path": path.to_string(),
             "simulated": self.simulated,
@@ -137,6 +141,24 @@ impl BenchlabSource {
         }
         context.health(Reason::Up, 1, &text);
         context.status().set_state(SourceState::Up, text);
+    }
+
+    /// Whether the board's calibration is valid. None where it does not answer that in order: it is recorded all the same.
+    fn ask_calibration(
+        &self,
+        context: &Context,
+        device: &mut Device,
+    ) -> Result<Option<bool>, DeviceError> {
+        match device.calibration_valid(context.stop()) {
+            Ok(valid) => Ok(Some(valid)),
+            Err(e) if e.is_gone() || e.is_stopping() => Err(e),
+            Err(e) => {
+                let text = format!("whether its calibration is valid is not known: {e}");
+                context.health(Reason::Unsupported, 1, text);
+                device.resynchronise(context.stop())?;
+                Ok(None)
+            }
+        }
     }
 
     fn lost_board(&mut self, context: &Context, error: &DeviceError) -> SourceError {
@@ -155,8 +177,13 @@ impl Source for BenchlabSource {
     }
 
     fn run(&mut self, context: &Context) -> Result<(), SourceError> {
-        let Some((device, _claim)) = self.connect(context)? else { return Ok(()) };
-        self.announce(context, &device);
+        let Some((mut device, _claim)) = self.connect(context)? else { return Ok(()) };
+        let calibration_valid = match self.ask_calibration(context, &mut device) {
+            Ok(valid) => valid,
+            Err(e) if e.is_stopping() => return Ok(()),
+            Err(e) => return Err(self.lost_board(context, &e)),
+        };
+        self.announce(context, &device, calibration_valid);
         let mut recorder = Recorder::new(self.name(), device, self.hz)?;
         match recorder.record(context) {
             Ok(()) => Ok(()),

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::port::{Port, PortError, RoundTrip};
 use super::protocol::{
     Contract, Implausible, Opcode, Request, Sample, SensorLayout, Status, Uid, UnknownFirmware,
-    VendorData, WrongSize, decode, name_from_reply,
+    VendorData, WrongSize, crc16, decode, name_from_reply,
 };
 use crate::source::Stop;
 
@@ -174,6 +174,17 @@ impl Device {
         let sample = decode("snapshot", Sample::blank(layout), &self.reply)?;
         sample.check().map_err(|reason| DeviceError::Implausible { path: self.shown(), reason })?;
         Ok(Reading { round_trip, sample })
+    }
+
+    /// Whether the calibration that the board works with is the one that it was sealed with: its CRC over what follows
+    /// it. The CRC's extent is inferred, see `Calibration`; the firmware writes it when a calibration is stored.
+    ///
+    /// # Errors
+    /// After any but [`DeviceError::is_gone`], [`resynchronise`](Self::resynchronise).
+    pub fn calibration_valid(&mut self, stop: &Stop) -> Result<bool, DeviceError> {
+        let reply = self.read(Request::Plain(Opcode::ReadCalibration), stop)?;
+        let (crc, sealed) = reply.split_at(size_of::<u16>().min(reply.len()));
+        Ok(crc == crc16(sealed).to_le_bytes())
     }
 
     /// Lets the line fall silent and makes sure that the same board answers in step: a reply that comes too late

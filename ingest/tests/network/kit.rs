@@ -97,6 +97,8 @@ fn a_stream_is_recorded_and_begun_anew_after_an_error_line() {
     assert_eq!(devices.len(), 1);
     assert_eq!((&devices[0]["id"], &devices[0]["firmware"]), (&json!(UID), &json!(6)));
     assert_eq!(devices[0]["model"], "BENCHLAB ORIGINAL");
+    assert_eq!((&devices[0]["vendor_id"], &devices[0]["product_id"]), (&json!(238), &json!(16)));
+    assert!(devices[0]["calibration_valid"].is_null(), "nobody asked it");
 }
 
 #[test]

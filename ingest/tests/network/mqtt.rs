@@ -86,6 +86,8 @@ fn what_is_published_is_recorded_but_for_what_the_broker_has_kept() {
     let devices = recording.devices.lock().unwrap();
     assert_eq!(devices.len(), 1);
     assert_eq!(devices[0]["model"], "BENCHLAB ORIGINAL");
+    assert_eq!((&devices[0]["vendor_id"], &devices[0]["product_id"]), (&json!(238), &json!(16)));
+    assert!(devices[0]["calibration_valid"].is_null(), "nobody asked it");
 }
 
 #[test]

@@ -76,6 +76,7 @@ fn calibration_is_written_by_the_firmwares_own_form() {
     for contract in Contract::all() {
         let mut bench = Bench::new(contract);
         let factory = bench.calibration();
+        assert!(bench.device.calibration_valid(&bench.stop).unwrap(), "{contract}");
         let mut own = factory;
         own.vin[0] = CalibrationValue { offset: -1, gain_offset: 4096 };
         own.rail_current[contract.model.rails() - 1] =
@@ -84,6 +85,8 @@ fn calibration_is_written_by_the_firmwares_own_form() {
             bench.write(request);
         }
         assert_eq!(bench.calibration(), own, "{contract}");
+        let valid = bench.device.calibration_valid(&bench.stop).unwrap();
+        assert!(!valid, "{contract}: its CRC is of another one until it is stored");
         let slot = |slot| contract.slot_number(slot);
         bench.write(Request::StoreCalibration(slot(CalibrationSlot::User)));
         bench.wait();
@@ -93,6 +96,7 @@ fn calibration_is_written_by_the_firmwares_own_form() {
         bench.write(Request::LoadCalibration(slot(CalibrationSlot::User)));
         bench.wait();
         let stored = bench.calibration();
+        assert!(bench.device.calibration_valid(&bench.stop).unwrap(), "{contract}");
         assert_eq!(Calibration { crc: own.crc, ..stored }, own, "{contract}");
     }
 }

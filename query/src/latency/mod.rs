@@ -12,6 +12,7 @@ mod rows;
 use bl_store::StoreError;
 
 pub use align::{Aligned, AlignedPair, align};
+pub use power::first_device;
 pub(crate) use progress::Progress;
 pub(crate) use rows::{Until, compute};
 

@@ -24,8 +24,12 @@ pub(super) struct FramePower {
     pub energy_j: Float64Array,
 }
 
-/// UID of the board with the first sample of the session; at one instant, the first in order of names.
-pub(super) fn first_device(session: &Session) -> Result<Option<String>, LatencyError> {
+/// UID of the board with the first sample of the session; at one instant, the first in order of names. None where it
+/// has no sample.
+///
+/// # Errors
+/// When its files cannot be read.
+pub fn first_device(session: &Session) -> Result<Option<String>, LatencyError> {
     let Some(table) = bl_schemas::table("benchlab") else { return Ok(None) };
     let mut rows = InOrder::open(session, table, &COLUMNS[..2], (i64::MIN, i64::MAX))?;
     while let Some(batch) = rows.next()? {

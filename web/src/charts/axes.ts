@@ -24,7 +24,7 @@ export function axes({ right, relative, colors }: AxesOptions): uPlot.Axis[] {
     values: (_u, splits) => splits.map(compact),
   });
   return [
-    { ...base(), scale: "x", size: 26, space: 84, grid: gridLines(), incrs: INCREMENTS, splits: (_u, _i, min, max, incr) => times(min, max, incr, relative), values: (u, splits, _i, _s, incr) => splits.map((t) => (fits(u, t) ? (relative ? elapsed(t, incr) : clock(t, incr)) : "")) },
+    { ...base(), scale: "x", size: 26, space: 64, grid: gridLines(), incrs: INCREMENTS, splits: (_u, _i, min, max, incr) => times(min, max, incr, relative), values: (u, splits, _i, _s, incr) => splits.map((t) => (fits(u, t) ? (relative ? elapsed(t, incr) : clock(t, incr)) : "")) },
     value(3, "y0", colors?.[0]),
     ...(right ? [value(1, "y1", colors?.[1])] : []),
   ];

@@ -38,7 +38,7 @@ function Legend({ scope, lines }: { scope: Scope; lines: Line[] }): JSX.Element 
   void beat.value;
   const at = scope.cursor.value;
   return (
-    <ul class="legend">
+    <ul class={lines.length > 4 ? "legend many" : "legend"}>
       {lines.map((line) => (
         <li key={line.id}>
           <i class="swatch" style={{ background: `var(${line.color})` }} />

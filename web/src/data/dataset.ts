@@ -1,5 +1,5 @@
 import { Ring } from "./ring.ts";
-import type { Channels, ChannelSeries, Marks, Message, Pairs, Power, Session, StageEvents, Status } from "./wire.ts";
+import type { Board, Channels, ChannelSeries, Costs, Marks, Message, Pairs, Power, Session, StageEvents, Status } from "./wire.ts";
 
 /** Rows that a live page keeps of each series: 15 minutes at 100 Hz, and some more. */
 export const LIVE_ROWS = 100_000;
@@ -39,6 +39,8 @@ export interface Channel {
  */
 export class Dataset {
   session: Session | null = null;
+  /** Boards of a past session; those of the live one are in its status. */
+  boards: Board[] = [];
   status: Status | null = null;
   marks: Marks = { marks: [], flows: [] };
   readonly pairs = new Map<string, PairTrack>();
@@ -68,6 +70,9 @@ export class Dataset {
         break;
       case "pairs":
         this.addPairs(message.data);
+        break;
+      case "costs":
+        this.addCosts(message.data);
         break;
       case "power":
         this.addPower(message.data);
@@ -122,6 +127,10 @@ export class Dataset {
     if (p.means) track.means.append(p.means.t, p.means.cols);
     if (p.exact === false) this.exact = false;
     this.seen(track.rows.last);
+  }
+
+  private addCosts(c: Costs): void {
+    this.track(c.pair).rows.amend(c.t, "frame", c.frame, { power_w: c.power_w, energy_j: c.energy_j });
   }
 
   private addPower(p: Power): void {

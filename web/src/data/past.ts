@@ -2,7 +2,7 @@ import { effect, signal } from "@preact/signals";
 import { getJson, sessionPath } from "./api.ts";
 import { Dataset } from "./dataset.ts";
 import { Scope, type Range } from "./scope.ts";
-import type { Channels, Marks, Pairs, Power, Session, Status, Summary, Timeline } from "./wire.ts";
+import type { Board, Channels, Marks, Pairs, Power, Session, Status, Summary, Timeline } from "./wire.ts";
 
 /** Buckets asked for; a chart has about as many pixels. */
 const POINTS = 1600;
@@ -18,6 +18,7 @@ export class PastSession {
   readonly scope: Scope;
   readonly state = signal<"loading" | "ready" | "failed">("loading");
   readonly error = signal("");
+  private opening: Promise<void> | null = null;
   private whole: Range | null = null;
   private abort = new AbortController();
   private stop = (): void => {};
@@ -29,10 +30,16 @@ export class PastSession {
     this.scope = new Scope(this.data, false, undefined, undefined, () => this.whole);
   }
 
-  async open(): Promise<void> {
+  /** Loads it; once, however often it is called. */
+  open(): Promise<void> {
+    return (this.opening ??= this.load());
+  }
+
+  private async load(): Promise<void> {
     try {
-      const { session } = await getJson<{ session: Session }>(`/api/sessions/${encodeURIComponent(this.id)}`, {}, this.abort.signal);
+      const { session, boards } = await getJson<{ session: Session; boards?: Board[] }>(`/api/sessions/${encodeURIComponent(this.id)}`, {}, this.abort.signal);
       this.data.session = session;
+      this.data.boards = boards ?? [];
       const end = session.ended ?? session.started + 1000 * (session.duration_s ?? 1);
       this.whole = { from: session.started, to: Math.max(end, session.started + 1) };
       await Promise.all([this.loadSeries(this.whole), this.loadRest()]);

@@ -1,4 +1,4 @@
-import type { Columns } from "./wire.ts";
+import type { Column, Columns } from "./wire.ts";
 
 /** Rows between which a gap is looked for, to learn the usual distance of a series. */
 const SPACING_ROWS = 64;
@@ -64,6 +64,22 @@ export class Ring {
     while (this.length && this.last - this.t[this.start] > this.span_ms) this.start++;
     this.spacing = NaN;
     this.version++;
+  }
+
+  /** Puts readings into rows that are held already: of each time, the row whose column `key` has the given value. */
+  amend(t: readonly number[], key: string, values: Column, cols: Columns): void {
+    const keys = this.column(key);
+    for (const name in cols) this.column(name);
+    for (let i = 0; i < t.length; i++) {
+      const at = this.find(t[i], keys, values[i] ?? NaN);
+      if (at >= 0) for (const name in cols) this.column(name)[at] = cols[name][i] ?? NaN;
+    }
+    this.version++;
+  }
+
+  private find(t: number, keys: Float64Array, key: number): number {
+    for (let at = this.lower(t); at < this.end && this.t[at] === t; at++) if (Object.is(keys[at], key)) return at;
+    return -1;
   }
 
   clear(): void {

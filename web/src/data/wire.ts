@@ -24,6 +24,15 @@ export interface Pairs {
   means?: Means;
 }
 
+/** Power and energy of pairs that came without them. */
+export interface Costs {
+  pair: string;
+  t: number[];
+  frame: Column;
+  power_w: Column;
+  energy_j: Column;
+}
+
 export interface Power {
   device: string;
   t: number[];
@@ -147,16 +156,21 @@ export interface ExporterStatus {
   last: number | null;
 }
 
-export interface DeviceStatus {
+/** Who a board is, as far as its recorder came to know. */
+export interface Board {
   uid: string;
-  source: string;
-  node: string | null;
   model: string | null;
   name: string | null;
   vendor_id: number | null;
   product_id: number | null;
   firmware: number | null;
   port: string | null;
+  calibration_valid: boolean | null;
+}
+
+export interface DeviceStatus extends Board {
+  source: string;
+  node: string | null;
   state: "up" | "gone";
   rate_hz: number | null;
   target_hz: number | null;
@@ -165,8 +179,6 @@ export interface DeviceStatus {
   rtt_min_ns: number | null;
   rtt_p99_ns: number | null;
   ts_err_ns: number | null;
-  calibration_valid: boolean | null;
-  calibration_time: number | null;
   gaps: { count: number | null; lost: number | null; longest_ms: number | null; last: number | null } | null;
   energy: {
     since: number | null;
@@ -205,6 +217,7 @@ export interface Status {
 export type Message =
   | { event: "session"; data: Session | null }
   | { event: "pairs"; data: Pairs }
+  | { event: "costs"; data: Costs }
   | { event: "power"; data: Power }
   | { event: "channels"; data: Channels }
   | { event: "events"; data: StageEvents }
@@ -212,7 +225,7 @@ export type Message =
   | { event: "status"; data: Status };
 
 /** Names of the messages that carry data, in the order in which they are listed above. */
-export const MESSAGE_NAMES = ["session", "pairs", "power", "channels", "events", "marks", "status"] as const;
+export const MESSAGE_NAMES = ["session", "pairs", "costs", "power", "channels", "events", "marks", "status"] as const;
 
 export interface Live {
   rows: { t: number; lat_ms: number; power_w: number | null }[];

@@ -6,6 +6,13 @@ export function num(value: number | null | undefined, digits = 1): string {
   return value == null || !Number.isFinite(value) ? NONE : value.toFixed(digits);
 }
 
+/** A difference, with its sign. */
+export function signed(value: number | null | undefined, digits = 1): string {
+  const text = num(value, digits);
+  if (!value || !Number(text)) return text.replace("-", "");
+  return value > 0 ? `+${text}` : text.replace("-", "\u2212");
+}
+
 const GROUPED = new Intl.NumberFormat("en-US", { maximumFractionDigits: 0 });
 
 /** A whole number with separators. */

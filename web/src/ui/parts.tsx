@@ -38,8 +38,7 @@ export function Card({ label, value, unit, tone = "plain", hint, trend, color = 
     <div class={`card ${tone}`} data-card={id} title={hint}>
       <span class="label">{label}</span>
       <span class="figure">
-        <b>{value}</b>
-        <span class="unit">{unit}</span>
+        <b>{value}</b> <span class="unit">{unit}</span>
       </span>
       {tone !== "plain" && <span class="sr">{TONE_WORDS[tone]}</span>}
       {trend && <canvas ref={canvas} class="spark" aria-hidden="true" />}

@@ -7,7 +7,7 @@ import type { Status } from "../data/wire.ts";
 import { useTable } from "../ui/download.ts";
 import { NONE, bytes, count, duration, num, pairLabel, text, time } from "../ui/format.ts";
 import { Empty, Facts, Panel, State } from "../ui/parts.tsx";
-import { BOX, narrow, wide, type Placed } from "./diagram.ts";
+import { BOX, heightOf, narrow, wide, type Placed } from "./diagram.ts";
 
 const NARROW = matchMedia("(max-width: 760px)");
 
@@ -43,11 +43,11 @@ export function Architecture({ scope }: { scope: Scope }): JSX.Element {
       </Empty>
     );
   const { nodes, edges, titles, width, height } = small ? narrow(status) : wide(status);
-  const board = `Data flows from ${count(status.devices.length)} boards and ${count(status.sources.length)} sources through the store and ${count(status.alignment.length)} pairs to ${count(status.exporters.length)} exporters.`;
+  const alt = `Data flows from ${count(status.devices.length)} boards and ${count(status.sources.length)} sources through the store and ${count(status.alignment.length)} pairs to ${count(status.exporters.length)} exporters.`;
   return (
     <>
       <Panel title="Way of the data" note={`bl ${status.version}${status.node ? ` on ${status.node}` : ""}`}>
-        <svg class="diagram" viewBox={`0 0 ${width} ${height}`} role="img" aria-label={board}>
+        <svg class="diagram" viewBox={`0 0 ${width} ${height}`} role="img" aria-label={alt}>
           {titles.map((t) => (
             <text key={t.text} class="column" x={t.x} y={t.y}>
               {t.text}
@@ -78,7 +78,7 @@ function Box({ node: n }: { node: Placed }): JSX.Element {
   return (
     <g class={`box ${n.tone}`} transform={`translate(${n.x} ${n.y})`}>
       <title>{[n.title, ...n.lines].join("\n")}</title>
-      <rect width={BOX.width} height={BOX.height} rx="6" />
+      <rect width={BOX.width} height={heightOf(n)} rx="6" />
       <circle cx="16" cy="19" r="4" />
       <text class="title" x="28" y="23">
         {fit(n.title, 22)}
@@ -109,6 +109,7 @@ function Sources({ status }: { status: Status }): JSX.Element {
                 <th>Source</th>
                 <th>State</th>
                 <th class="n">Rows/s</th>
+                <th class="n last">Rows</th>
                 <th class="n">Lost</th>
                 <th class="last">Last row</th>
               </tr>
@@ -124,6 +125,7 @@ function Sources({ status }: { status: Status }): JSX.Element {
                     <State tone={TONES[s.state] ?? "plain"}>{s.state}</State>
                   </td>
                   <td class="n">{num(s.rate_hz, 1)}</td>
+                  <td class="n last">{count(s.rows)}</td>
                   <td class="n">{count(s.lost)}</td>
                   <td class="nowrap last">{time(s.last)}</td>
                 </tr>

@@ -4,7 +4,7 @@ import type { Channel } from "../data/dataset.ts";
 import type { Scope } from "../data/scope.ts";
 
 /** Colours for lines that have no colour of their own, in turn. */
-const SERIES_COLORS = 8;
+const SERIES_COLORS = 10;
 
 export function seriesColor(index: number): string {
   return `--series-${index % SERIES_COLORS}`;

@@ -1,10 +1,10 @@
 import type { JSX } from "preact";
-import { useEffect, useMemo } from "preact/hooks";
+import { useEffect, useMemo, useRef } from "preact/hooks";
 import { TimeChart } from "../charts/timechart.tsx";
 import { PastSession } from "../data/past.ts";
 import type { Session, Summary } from "../data/wire.ts";
 import { useTable } from "../ui/download.ts";
-import { NONE, date, duration, num, pairLabel } from "../ui/format.ts";
+import { NONE, count, date, duration, num, pairLabel, signed } from "../ui/format.ts";
 import { Empty, Panel } from "../ui/parts.tsx";
 import { href } from "../ui/router.ts";
 import { latencyLine } from "./overview.tsx";
@@ -17,6 +17,8 @@ interface Figure {
   digits: number;
   /** Whether less is better; null where neither is. */
   less: boolean | null;
+  /** A change of it in percent says nothing. */
+  absolute?: boolean;
   of: (s: Summary) => number | null;
 }
 
@@ -34,23 +36,38 @@ const FIGURES: Figure[] = [
   { id: "peak", label: "Peak power", unit: "W", digits: 1, less: true, of: (s) => s.power.max_w },
   { id: "j-frame", label: "Energy a frame", unit: "J", digits: 3, less: true, of: (s) => s.efficiency.j_per_frame },
   { id: "ms-w", label: "Latency a watt", unit: "ms/W", digits: 4, less: null, of: (s) => s.efficiency.ms_per_w },
-  { id: "corr", label: "Correlation", unit: "", digits: 3, less: null, of: (s) => s.efficiency.corr },
+  { id: "corr", label: "Correlation", unit: "", digits: 3, less: null, absolute: true, of: (s) => s.efficiency.corr },
 ];
 
-function useSession(id: string | null): PastSession | null {
-  const session = useMemo(() => (id ? new PastSession(id) : null), [id]);
+/** Two sessions, opened once each: swapping them loads nothing anew. */
+function useSessions(a: string | null, b: string | null): [PastSession | null, PastSession | null] {
+  const opened = useRef(new Map<string, PastSession>());
+  const session = (id: string | null): PastSession | null => {
+    if (!id) return null;
+    const known = opened.current.get(id) ?? new PastSession(id);
+    opened.current.set(id, known);
+    return known;
+  };
+  const both = useMemo((): [PastSession | null, PastSession | null] => [session(a), session(b)], [a, b]);
   useEffect(() => {
-    void session?.open();
-    return () => session?.close();
-  }, [session]);
-  return session;
+    for (const [id, known] of opened.current) {
+      if (id === a || id === b) void known.open();
+      else {
+        known.close();
+        opened.current.delete(id);
+      }
+    }
+  }, [a, b]);
+  useEffect(() => () => opened.current.forEach((known) => known.close()), []);
+  return both;
 }
 
 /** Two sessions side by side, on the time since each one's start. */
 export function Compare({ a, b }: { a: string | null; b: string | null }): JSX.Element {
-  const left = useSession(a);
-  const right = useSession(b);
-  const [l, r] = [left?.scope.summary.value ?? null, right?.scope.summary.value ?? null];
+  const [left, right] = useSessions(a, b);
+  // Figures stand beside each other once both are there: half a table would jump.
+  const isLoading = [left, right].some((session) => session?.state.value !== "failed" && !session?.scope.summary.value);
+  const [l, r] = [left, right].map((session) => (isLoading ? null : (session?.scope.summary.value ?? null)));
   useTable(() => ({
     name: `bl-compare-${a}-${b}`,
     header: ["figure", "unit", a ?? "", b ?? "", "difference"],
@@ -81,7 +98,7 @@ export function Compare({ a, b }: { a: string | null; b: string | null }): JSX.E
 }
 
 function Head({ name, session, other }: { name: string; session: PastSession; other?: string }): JSX.Element {
-  const s: Session | null = session.state.value === "ready" ? session.data.session : null;
+  const s: Session | null = session.scope.summary.value && session.data.session;
   const failed = session.state.value === "failed";
   return (
     <Panel title={`${name}: ${session.id}`} tools={other ? <a href={other}>Swap</a> : undefined}>
@@ -110,17 +127,17 @@ function Differences({ a, b }: { a: Summary | null; b: Summary | null }): JSX.El
             {FIGURES.map((f) => {
               const [x, y] = [a ? f.of(a) : null, b ? f.of(b) : null];
               const d = x !== null && y !== null ? y - x : null;
-              const relative = d !== null && x ? (100 * d) / Math.abs(x) : null;
+              const relative = d !== null && x && !f.absolute ? (100 * d) / Math.abs(x) : null;
               const tone = f.less === null || relative === null || Math.abs(relative) < 1 ? "" : d! < 0 === f.less ? "good" : "bad";
               return (
                 <tr key={f.id}>
                   <th>
                     {f.label} <span class="unit">{f.unit}</span>
                   </th>
-                  <td>{num(x, f.digits)}</td>
-                  <td>{num(y, f.digits)}</td>
-                  <td>{d === null ? NONE : `${d > 0 ? "+" : ""}${d.toFixed(f.digits)}`}</td>
-                  <td class={tone}>{relative === null ? NONE : `${relative > 0 ? "+" : ""}${relative.toFixed(1)} %`}</td>
+                  <td>{f.digits ? num(x, f.digits) : count(x)}</td>
+                  <td>{f.digits ? num(y, f.digits) : count(y)}</td>
+                  <td>{signed(d, f.digits)}</td>
+                  <td class={tone}>{relative === null ? NONE : `${signed(relative, 1)} %`}</td>
                 </tr>
               );
             })}

@@ -4,9 +4,9 @@ import { TimeChart } from "../charts/timechart.tsx";
 import type { Table } from "../data/csv.ts";
 import { isoTime } from "../data/csv.ts";
 import type { Scope } from "../data/scope.ts";
-import type { DeviceStatus, HealthRow } from "../data/wire.ts";
+import type { Board, DeviceStatus, HealthRow } from "../data/wire.ts";
 import { useTable } from "../ui/download.ts";
-import { NONE, count, date, nanoseconds, num, text, time } from "../ui/format.ts";
+import { NONE, count, nanoseconds, num, text, time } from "../ui/format.ts";
 import { Facts, Panel, State } from "../ui/parts.tsx";
 import { channelLine, seriesColor } from "./channels.ts";
 import { NoBoard } from "./missing.tsx";
@@ -18,23 +18,24 @@ export function Device({ scope }: { scope: Scope }): JSX.Element {
   void beat.value;
   const { status, session } = scope.data;
   const own = new Set(session?.devices ?? []);
-  const devices = (status?.devices ?? []).filter((d) => own.has(d.uid));
-  const unknown = [...own].filter((uid) => !devices.some((d) => d.uid === uid));
+  const devices = (scope.live ? (status?.devices ?? []) : []).filter((d) => own.has(d.uid));
+  const boards: Board[] = scope.live ? devices : scope.data.boards;
+  const unknown = [...own].filter((uid) => !boards.some((b) => b.uid === uid));
   const health = scope.live ? (status?.health ?? []) : [];
   useTable(() => healthTable(scope.data.session?.id ?? "bl", health));
   if (own.size === 0) return <NoBoard />;
   const lines = [...own].flatMap((uid, i) => {
     const channel = scope.data.channels.get(`benchlab/${uid}`);
-    return channel?.ring.cols.has("rtt_ns") ? [channelLine(scope, channel, "rtt_ns", { label: devices.find((d) => d.uid === uid)?.name ?? uid, unit: "ms", color: seriesColor(i), scale: MS_PER_NS, digits: 2 })] : [];
+    return channel?.ring.cols.has("rtt_ns") ? [channelLine(scope, channel, "rtt_ns", { label: boards.find((b) => b.uid === uid)?.name ?? uid, unit: "ms", color: seriesColor(i), scale: MS_PER_NS, digits: 2 })] : [];
   });
   return (
     <>
       <div class="row two">
-        {devices.map((device) => (
-          <Board key={device.uid} device={device} live={scope.live} />
+        {boards.map((board) => (
+          <BoardPanel key={board.uid} board={board} device={devices.find((d) => d.uid === board.uid)} />
         ))}
         {unknown.map((uid) => (
-          <Panel key={uid} title="Board" note="not connected now">
+          <Panel key={uid} title="Board" note="nothing more is known">
             <Facts rows={[["UID", <code>{uid}</code>]]} />
           </Panel>
         ))}
@@ -50,9 +51,11 @@ function hex(id: number | null): string {
   return id === null ? NONE : `0x${id.toString(16).toUpperCase().padStart(2, "0")}`;
 }
 
-function Board({ device: d, live }: { device: DeviceStatus; live: boolean }): JSX.Element {
-  const gaps = d.gaps;
-  const measured: [string, JSX.Element | string][] = [
+/** How a board measures now. */
+function measured(d: DeviceStatus): [string, JSX.Element | string][] {
+  const { gaps } = d;
+  return [
+    ["Source", <code>{d.source}</code>],
     ["Sampling rate", `${num(d.rate_hz, 1)} Hz of ${num(d.target_hz, 0)} asked`],
     ["Samples", count(d.samples)],
     ["Round trip", `${text(nanoseconds(d.rtt_ns))} · least ${text(nanoseconds(d.rtt_min_ns))} · p99 ${text(nanoseconds(d.rtt_p99_ns))}`],
@@ -60,28 +63,30 @@ function Board({ device: d, live }: { device: DeviceStatus; live: boolean }): JS
     ["Gaps", gaps ? `${count(gaps.count)} · ${count(gaps.lost)} samples lost · longest ${num(gaps.longest_ms, 0)} ms` : NONE],
     ["Last gap", gaps?.last ? time(gaps.last) : NONE],
   ];
+}
+
+function BoardPanel({ board: b, device }: { board: Board; device?: DeviceStatus }): JSX.Element {
+  const state = device && <State tone={device.state === "up" ? "good" : "bad"}>{device.state === "up" ? "connected" : "gone"}</State>;
   return (
-    <Panel title={d.name ?? d.model ?? "Board"} tools={<State tone={d.state === "up" ? "good" : "bad"}>{d.state === "up" ? "connected" : "gone"}</State>}>
+    <Panel title={b.name || b.model || "Board"} tools={state}>
       <Facts
         rows={[
-          ["Model", d.model ?? NONE],
-          ["Firmware", d.firmware === null ? NONE : String(d.firmware).padStart(2, "0")],
-          ["Vendor / product", `${hex(d.vendor_id)} / ${hex(d.product_id)}`],
-          ["UID", <code>{d.uid}</code>],
-          ["Port", d.port ? <code>{d.port}</code> : NONE],
-          ["Source", <code>{d.source}</code>],
-          ["Calibration", <Calibration device={d} />],
-          ...(live ? measured : []),
+          ["Model", b.model ?? NONE],
+          ["Firmware", b.firmware === null ? NONE : String(b.firmware).padStart(2, "0")],
+          ["Vendor / product", `${hex(b.vendor_id)} / ${hex(b.product_id)}`],
+          ["UID", <code>{b.uid}</code>],
+          ["Port", b.port ? <code>{b.port}</code> : NONE],
+          ["Calibration", <Calibration valid={b.calibration_valid} />],
+          ...(device ? measured(device) : []),
         ]}
       />
     </Panel>
   );
 }
 
-function Calibration({ device }: { device: DeviceStatus }): JSX.Element {
-  if (device.calibration_valid === null) return <State tone="off">not known</State>;
-  if (!device.calibration_valid) return <State tone="warn">not valid: factory defaults are in use</State>;
-  return <State tone="good">valid{device.calibration_time ? `, of ${date(device.calibration_time)}` : ""}</State>;
+function Calibration({ valid }: { valid: boolean | null }): JSX.Element {
+  if (valid === null) return <State tone="off">not known</State>;
+  return valid ? <State tone="good">valid</State> : <State tone="warn">not valid: its checksum does not fit</State>;
 }
 
 /** What was lost, late or went wrong, newest first. */
@@ -93,7 +98,7 @@ export function Health({ rows }: { rows: HealthRow[] }): JSX.Element {
         <p class="quiet">Nothing was lost, late or failed so far.</p>
       ) : (
         <div class="scroll tall">
-          <table class="numbers text">
+          <table class="numbers text health">
             <thead>
               <tr>
                 <th>Time</th>

@@ -15,8 +15,8 @@ const REDRAW_MS = 500;
 export function ScatterPlot({ scope, corr }: { scope: Scope; corr: number }): JSX.Element {
   const ref = useDrawing(scope.id, (host) => new LiveScatter(host, scope));
   return (
-    <Panel title="Latency against power" note={scope.data.exact ? "ms over W" : "ms over W, extremes"} tools={<span class="badge" data-card="corr" title="Pearson's coefficient of correlation">r = {num(corr, 3)}</span>}>
-      <div class="plot" ref={ref} role="img" aria-label={`Latency against power, coefficient of correlation ${num(corr, 3)}`} />
+    <Panel title="Latency over power" note={scope.data.exact ? "ms, W" : "ms, W · extremes"} tools={<span class="badge" data-card="corr" title="Pearson's coefficient of correlation">r = {num(corr, 3)}</span>}>
+      <div class="plot" ref={ref} role="img" aria-label={`Latency over power, coefficient of correlation ${num(corr, 3)}`} />
     </Panel>
   );
 }

@@ -69,12 +69,12 @@ function OneStep({ step, place, most }: { step: Step; place: number; most: numbe
         {step.target_ms !== null && <i class="target" style={{ left: percent(step.target_ms) }} />}
       </span>
       <span class="figure">
-        <b>{num(step.latency_ms, 2)}</b> <span class="unit">ms</span>
-        <span class="note">target {num(step.target_ms, 1)} ms</span>
+        {step.latency_ms === null ? NONE : <b>{num(step.latency_ms, 2)}</b>} {step.latency_ms !== null && <span class="unit">ms</span>}
+        <span class="note">{step.target_ms === null ? "no target" : `target ${num(step.target_ms, 1)} ms`}</span>
       </span>
       <span class="figure">
-        <b>{text(joules(step.energy_j))}</b>
-        <span class="note">{count(step.frames)} frames</span>
+        {step.energy_j === null ? NONE : <b>{text(joules(step.energy_j))}</b>}
+        <span class="note">{step.frames === null ? "" : `${count(step.frames)} frames`}</span>
       </span>
       <span class={`verdict ${tone}`}>
         <Icon name={icon} />

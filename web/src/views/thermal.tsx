@@ -56,12 +56,17 @@ export function Thermal({ scope }: { scope: Scope }): JSX.Element {
 function Now({ scope, lines }: { scope: Scope; lines: Line[] }): JSX.Element {
   const { from, to } = scope.range();
   return (
-    <div class="cards auto">
+    <div class={`cards auto by-${columns(lines.length)}`}>
       {lines.map((line) => (
         <Card key={line.id} label={line.label} value={num(newest(line.ring(), line.column, from, to), 1)} unit={line.unit} />
       ))}
     </div>
   );
+}
+
+/** Cards in a row, so that rows of at most eight are about as long as each other. */
+function columns(cards: number): number {
+  return Math.max(4, Math.ceil(cards / Math.ceil(cards / 8)));
 }
 
 function temperatureLines(scope: Scope): Line[] {

@@ -96,6 +96,11 @@ impl KitDevice {
         percent(&self.name)
     }
 
+    /// A number that the service writes as `0xEE`.
+    fn byte(&self, key: &str) -> Option<u8> {
+        u8::from_str_radix(self.info[key].as_str()?.strip_prefix("0x")?, 16).ok()
+    }
+
     /// What `session.json` says about it.
     pub fn describe(&self, base: &str) -> Value {
         json!({
@@ -107,6 +112,8 @@ impl KitDevice {
                 _ => Value::Null,
             },
             "firmware": self.firmware,
+            "vendor_id": self.byte("vendorId"),
+            "product_id": self.byte("productId"),
             "name": self.info["name"],
             "path": self.name,
             "server": base,
