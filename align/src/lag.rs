@@ -6,8 +6,9 @@
 //! the peak gives fractions of a step.
 //!
 //! A peak is a lag only if it stands out of what unrelated series with the same autocorrelations
-//! reach (Bartlett 1946), is no edge of the range, has no rival (a periodic load), and is sharp enough
-//! for the noise that is left. Otherwise there is no lag to tell.
+//! reach (Bartlett 1946), is no edge of the range, has no rival (a periodic load), is sharp enough for
+//! the noise that is left, and stays where it is when parts of the time are left out. Otherwise there
+//! is no lag to tell.
 
 use std::num::NonZeroU64;
 
@@ -66,7 +67,11 @@ const CHANCE: f64 = 5.0;
 /// A peak ends where the correlation falls below this share of it.
 const PEAK_END: f64 = 0.8;
 /// The parabola is laid through what is above this share of the peak.
-const PEAK_TOP: f64 = 0.9;
+const PEAK_TOP: f64 = 0.95;
+/// Parts of the time that are left out in turn.
+const BLOCKS: usize = 16;
+/// How many instants the peak may move by leaving one out.
+const NEAR: usize = 5;
 /// A rival above this share of the peak makes it ambiguous.
 const RIVAL: f64 = 0.9;
 
@@ -86,21 +91,21 @@ pub fn find_lag(load: &[Sample], power: &[Sample], options: &LagOptions) -> Opti
         without_slow(&values, SLOW_RANGES * lags)
     };
     let (load, power) = (on_grid(load), on_grid(power));
-    let correlations: Vec<Option<Pearson>> =
-        (least..=most).map(|lag| Pearson::of(&load, &power, lag)).collect();
-    let curve: Vec<f64> = correlations.iter().map(|p| p.map_or(-1.0, |p| p.correlation)).collect();
+    let sums: Vec<Blocks> = (least..=most).map(|lag| blocks(&load, &power, lag)).collect();
+    let curve = curve(&sums, None);
     let at = (0..curve.len()).max_by(|left, right| curve[*left].total_cmp(&curve[*right]))?;
-    let pearson = correlations[at]?;
+    let pearson = Pearson::of(&total(&sums[at]))?;
     let chance = CHANCE * chance_deviation(&load, &power, 8 * lags) / (pearson.count as f64).sqrt();
     let rival = rival(&curve, at);
     if curve[at] <= chance || rival > RIVAL * curve[at] {
         return None;
     }
     let (shift, curvature) = parabola(&curve, at)?;
-    let lag_ns = (least + at as i64) as f64 * step_ns as f64 + shift * step_ns as f64;
+    let lag_ns = ((least + at as i64) as f64 + shift) * step_ns as f64;
     let independent = pearson.independent_residuals(&load, &power, least + at as i64);
     let unexplained = (1.0 - curve[at] * curve[at]).max(f64::EPSILON);
-    let deviation = (unexplained / (independent * 2.0 * curvature * curve[at])).sqrt();
+    let by_noise = (unexplained / (independent * 2.0 * curvature * curve[at])).sqrt();
+    let deviation = by_noise.max(jackknife(&sums, at)?);
     let err_ns = 3.0 * deviation * step_ns as f64;
     let in_range = lag_ns >= options.min_lag_ns as f64 - err_ns
         && lag_ns <= options.max_lag_ns as f64 + err_ns;
@@ -142,6 +147,79 @@ fn without_slow(values: &[Option<f64>], window: usize) -> Vec<f64> {
     }
 }
 
+/// Sums over instants that both series know.
+#[derive(Clone, Copy, Default)]
+struct Sums {
+    count: usize,
+    x: f64,
+    y: f64,
+    xx: f64,
+    yy: f64,
+    xy: f64,
+}
+
+/// The sums of each block of instants, at one lag.
+type Blocks = [Sums; BLOCKS];
+
+impl std::ops::Add for Sums {
+    type Output = Self;
+
+    fn add(self, more: Self) -> Self {
+        Self {
+            count: self.count + more.count,
+            x: self.x + more.x,
+            y: self.y + more.y,
+            xx: self.xx + more.xx,
+            yy: self.yy + more.yy,
+            xy: self.xy + more.xy,
+        }
+    }
+}
+
+/// Sums of load and the power `lag` instants later, block by block.
+fn blocks(load: &[f64], power: &[f64], lag: i64) -> Blocks {
+    let mut blocks = Blocks::default();
+    let length = (load.len().saturating_sub(lag.unsigned_abs() as usize)).div_ceil(BLOCKS).max(1);
+    for (at, (x, y)) in lagged(load, power, lag).enumerate() {
+        if (x + y).is_nan() {
+            continue;
+        }
+        let sums = &mut blocks[at / length];
+        *sums = *sums + Sums { count: 1, x, y, xx: x * x, yy: y * y, xy: x * y };
+    }
+    blocks
+}
+
+fn total(blocks: &Blocks) -> Sums {
+    blocks.iter().fold(Sums::default(), |sum, block| sum + *block)
+}
+
+/// The correlation at each lag, without one of the blocks; -1 where there is none.
+fn curve(sums: &[Blocks], without: Option<usize>) -> Vec<f64> {
+    let of = |blocks: &Blocks| {
+        let kept = blocks.iter().enumerate().filter(|(block, _)| Some(*block) != without);
+        let sums = kept.fold(Sums::default(), |sum, (_, block)| sum + *block);
+        Pearson::of(&sums).map_or(-1.0, |pearson| pearson.correlation)
+    };
+    sums.iter().map(of).collect()
+}
+
+/// Standard deviation of the peak's place, in instants, by leaving out one block after the other (Quenouille 1956,
+/// Tukey 1958): it knows what a formula does not, such as a peak that is not even on both sides.
+fn jackknife(sums: &[Blocks], at: usize) -> Option<f64> {
+    let mut places = Vec::with_capacity(BLOCKS);
+    for block in 0..BLOCKS {
+        let curve = curve(sums, Some(block));
+        let low = at.saturating_sub(NEAR);
+        let near = low..(at + NEAR + 1).min(curve.len());
+        let peak = near.max_by(|left, right| curve[*left].total_cmp(&curve[*right]))?;
+        places.push(peak as f64 + parabola(&curve, peak)?.0);
+    }
+    let mean = places.iter().sum::<f64>() / BLOCKS as f64;
+    let squares = places.iter().map(|place| (place - mean).powi(2)).sum::<f64>();
+    Some((squares * (BLOCKS - 1) as f64 / BLOCKS as f64).sqrt())
+}
+
 /// Correlation of power with the load some instants before.
 #[derive(Clone, Copy)]
 struct Pearson {
@@ -153,12 +231,8 @@ struct Pearson {
 }
 
 impl Pearson {
-    fn of(load: &[f64], power: &[f64], lag: i64) -> Option<Self> {
-        let (mut count, mut x, mut y, mut xx, mut yy, mut xy) = (0, 0.0, 0.0, 0.0, 0.0, 0.0);
-        for (a, b) in lagged(load, power, lag).filter(|(a, b)| !(a + b).is_nan()) {
-            count += 1;
-            (x, y, xx, yy, xy) = (x + a, y + b, xx + a * a, yy + b * b, xy + a * b);
-        }
+    fn of(sums: &Sums) -> Option<Self> {
+        let Sums { count, x, y, xx, yy, xy } = *sums;
         if count < LEAST_INSTANTS {
             return None;
         }

@@ -67,16 +67,31 @@ fn run(seed: u64, lag_ns: i64, periods_ns: (i64, i64), noise: f64) -> Option<Lag
 }
 
 #[test]
-fn known_lags_are_found_within_5_ms() {
+fn known_lags_are_found_within_5_ms_or_unknown() {
+    let (mut found, mut runs) = (0, 0);
     for (at, lag_ms) in (0..=500).step_by(25).enumerate() {
         for periods_ns in [(10 * MS, 10 * MS), (20 * MS, 10 * MS), (10 * MS, 2 * MS)] {
             let lag = run(at as u64, lag_ms * MS, periods_ns, 0.05);
-            let lag = lag.unwrap_or_else(|| panic!("{lag_ms} ms, {periods_ns:?}: not found"));
+            runs += 1;
+            let Some(lag) = lag else { continue };
+            found += 1;
             let error_ms = (lag.lag_ns - (lag_ms * MS) as f64).abs() / MS as f64;
             assert!(error_ms <= 5.0, "{lag_ms} ms, {periods_ns:?}: {lag:?}");
             assert!(lag.correlation > 0.8 && lag.confidence > 0.0, "{lag:?}");
         }
     }
+    assert!(4 * found >= 3 * runs, "{found} of {runs} found");
+}
+
+#[test]
+fn the_bound_holds() {
+    let outside = (0..100).filter(|seed| {
+        let lag = run(1_000 + seed, 120 * MS, (10 * MS, 10 * MS), 0.05);
+        lag.is_some_and(|lag| (lag.lag_ns - 120e6).abs() > lag.err_ns)
+    });
+    // The deviation that it is three times of is itself known to a fifth or so.
+    let outside = outside.count();
+    assert!(outside <= 5, "{outside} of 100 are outside of their bound");
 }
 
 #[test]
@@ -195,7 +210,7 @@ proptest! {
             pairs.iter().map(|(a, b)| value(a - mean_load, b - mean_power)).sum::<f64>()
         };
         let expected = sum(&|a, b| a * b) / (sum(&|a, _| a * a) * sum(&|_, b| b * b)).sqrt();
-        let found = Pearson::of(&load, &power, lag).unwrap();
+        let found = Pearson::of(&total(&blocks(&load, &power, lag))).unwrap();
         prop_assert!((found.correlation - expected).abs() < 1e-9);
     }
 }
