@@ -8,10 +8,14 @@ use datafusion::arrow;
 use datafusion::dataframe::DataFrame;
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::execution::context::SQLOptions;
+use datafusion::physical_plan::common::spawn_buffered;
 use datafusion::sql::parser::Statement;
 use futures::StreamExt;
 
 use crate::{Query, QueryError};
+
+/// Batches computed ahead of whoever takes them, where there are threads to.
+const READ_AHEAD: usize = 2;
 
 /// The answer to one statement, planned and not run yet.
 pub struct Answer {
@@ -66,7 +70,9 @@ impl Answer {
     pub async fn stream(self) -> Result<Batches, QueryError> {
         let tables = self.tables;
         match self.frame.execute_stream().await {
-            Ok(stream) => Ok(Batches { stream: Box::pin(stream), tables }),
+            Ok(stream) => {
+                Ok(Batches { stream: Box::pin(spawn_buffered(stream, READ_AHEAD)), tables })
+            }
             Err(e) => Err(QueryError::run(e).with_advice(&tables)),
         }
     }

@@ -30,25 +30,9 @@ pub struct Origin {
 pub fn at_rest(table: &Table, origin: &Origin, batches: &[RecordBatch]) -> Result<RecordBatch> {
     let complete: Vec<_> =
         batches.iter().map(|b| complete(table, origin, b)).collect::<Result<_>>()?;
-    sorted(table, joined(table, &complete)?)
-}
-
-/// Batches at rest that are each in order, as batches that are in order together: mostly as they are.
-pub(crate) fn in_order(table: &Table, batches: Vec<RecordBatch>) -> Result<Vec<RecordBatch>> {
-    let ends = |batch: &RecordBatch| {
-        let ts = batch.column(0).as_primitive::<TimestampNanosecondType>().values();
-        (ts.first().copied(), ts.last().copied())
-    };
-    let ends: Vec<_> = batches.iter().map(ends).collect();
-    if ends.windows(2).all(|pair| pair[0].1 <= pair[1].0) {
-        return Ok(batches);
-    }
-    Ok(vec![sorted(table, joined(table, &batches)?)?])
-}
-
-fn joined(table: &Table, batches: &[RecordBatch]) -> Result<RecordBatch> {
-    concat_batches(&table.schema(), batches)
-        .map_err(|e| StoreError::arrow(format!("joining batches of {}", table.name), e))
+    let all = concat_batches(&table.schema(), &complete)
+        .map_err(|e| StoreError::arrow(format!("joining batches of {}", table.name), e))?;
+    sorted(table, all)
 }
 
 fn complete(table: &Table, origin: &Origin, batch: &RecordBatch) -> Result<RecordBatch> {

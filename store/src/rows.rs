@@ -1,5 +1,6 @@
 //! Rows under construction, column by column, for one table.
 
+use std::mem::replace;
 use std::sync::Arc;
 
 use arrow_array::builder::*;
@@ -183,10 +184,14 @@ impl Rows {
     pub fn finish(&mut self) -> RecordBatch {
         self.rows += 1;
         (0..self.columns.len()).for_each(|i| self.fill(ColumnIndex(i)));
-        self.rows = 0;
+        let rows = std::mem::take(&mut self.rows) - 1;
         let arrays = self.columns.iter_mut().map(|c| -> ArrayRef {
+            // Room for as many rows again: a column that grows value by value is allocated three times.
             match c {
-                Builder::Decimal(b, t) => Arc::new(b.finish().with_data_type(t.clone())),
+                Builder::Decimal(b, t) => {
+                    let full = replace(b, Decimal32Builder::with_capacity(rows)).finish();
+                    Arc::new(full.with_data_type(t.clone()))
+                }
                 Builder::Timestamp(b) => Arc::new(b.finish().with_timezone("UTC")),
                 other => each!(other, b => Arc::new(b.finish())),
             }

@@ -16,7 +16,7 @@ use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterVersi
 
 use crate::error::{Result, StoreError};
 use crate::layout::{SessionDir, create_dir_durably, sync_dir};
-use crate::rest::{Origin, at_rest, in_order};
+use crate::rest::{Origin, at_rest};
 use crate::segment::{Damage, SegmentReader};
 
 /// What became of a segment.
@@ -32,23 +32,74 @@ pub(crate) struct Sealed {
 /// appears by its rename, and from then on the segment of the same number does not count.
 pub(crate) fn seal(dir: &SessionDir, table: &Table, origin: &Origin, seq: u64) -> Result<Sealed> {
     let segment = dir.segment(&table.name, seq);
-    let mut reader = SegmentReader::open(&segment, table)?;
-    let mut batches = Vec::new();
-    while let Some(rows) = reader.read_some()? {
-        batches.push(at_rest(table, origin, &[rows])?);
+    let mut parts = Parts::open(&segment, table, origin)?;
+    let Some(first) = parts.next().transpose()? else {
+        let damage = parts.reader.damage().clone();
+        put_away(&segment, &damage)?;
+        return Ok(Sealed { file: None, rows: 0, damage });
+    };
+    let path = dir.sealed(&table.name, seq, first_ts(&first));
+    let file = Beside::write(&path, table, std::iter::once(Ok(first)).chain(&mut parts))?;
+    if !parts.in_order {
+        drop(file);
+        return seal_sorted(dir, table, origin, seq);
     }
-    let batches = in_order(table, batches)?;
-    let damage = reader.damage().clone();
-    let rows = batches.iter().map(|b| b.num_rows() as u64).sum();
-    let mut file = None;
-    if let Some(first) = batches.first() {
-        let first = first.column(0).as_primitive::<TimestampNanosecondType>().value(0);
-        let path = dir.sealed(&table.name, seq, first);
-        write_parquet(&path, table, &batches)?;
-        file = Some(path);
-    }
+    file.appear()?;
+    let damage = parts.reader.damage().clone();
     put_away(&segment, &damage)?;
-    Ok(Sealed { file, rows, damage })
+    Ok(Sealed { file: Some(path), rows: parts.rows, damage })
+}
+
+/// The same where rows came out of order, with all of them in memory.
+fn seal_sorted(dir: &SessionDir, table: &Table, origin: &Origin, seq: u64) -> Result<Sealed> {
+    let segment = dir.segment(&table.name, seq);
+    let mut reader = SegmentReader::open(&segment, table)?;
+    let all = at_rest(table, origin, &reader.read_new()?)?;
+    let path = dir.sealed(&table.name, seq, first_ts(&all));
+    write_parquet(&path, table, &all)?;
+    let damage = reader.damage().clone();
+    put_away(&segment, &damage)?;
+    Ok(Sealed { file: Some(path), rows: all.num_rows() as u64, damage })
+}
+
+fn first_ts(batch: &RecordBatch) -> i64 {
+    batch.column(0).as_primitive::<TimestampNanosecondType>().value(0)
+}
+
+/// The rows of a segment at rest, a part at a time, so that they need not all be in memory. Ends early where a
+/// part begins before the one before it ended.
+struct Parts<'a> {
+    reader: SegmentReader,
+    table: &'a Table,
+    origin: &'a Origin,
+    last_ts: i64,
+    in_order: bool,
+    rows: u64,
+}
+
+impl<'a> Parts<'a> {
+    fn open(segment: &Path, table: &'a Table, origin: &'a Origin) -> Result<Self> {
+        let reader = SegmentReader::open(segment, table)?;
+        Ok(Self { reader, table, origin, last_ts: i64::MIN, in_order: true, rows: 0 })
+    }
+
+    fn part(&mut self) -> Result<Option<RecordBatch>> {
+        let Some(rows) = self.reader.read_some()? else { return Ok(None) };
+        let part = at_rest(self.table, self.origin, &[rows])?;
+        self.rows += part.num_rows() as u64;
+        self.in_order &= first_ts(&part) >= self.last_ts;
+        let ts = part.column(0).as_primitive::<TimestampNanosecondType>();
+        self.last_ts = ts.values().last().copied().unwrap_or(self.last_ts);
+        Ok(Some(part).filter(|_| self.in_order))
+    }
+}
+
+impl Iterator for Parts<'_> {
+    type Item = Result<RecordBatch>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.part().transpose()
+    }
 }
 
 /// Removes a segment that has been sealed; one with damage in its middle is kept beside, for a person to see.
@@ -65,34 +116,62 @@ pub(crate) fn put_away(segment: &Path, damage: &Damage) -> Result<()> {
 ///
 /// # Errors
 /// When the file cannot be written; nothing is at `path` then.
-pub fn write_parquet(path: &Path, table: &Table, batches: &[RecordBatch]) -> Result<()> {
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let folder = path.parent().unwrap_or(Path::new("."));
-    create_dir_durably(folder)?;
-    // Hidden, so that no engine's glob takes it for data.
-    let beside = folder.join(format!(".{name}.tmp"));
-    let written =
-        write_beside(&beside, table, batches).and_then(|()| Ok(fs::rename(&beside, path)?));
-    if let Err(e) = written {
-        // What is left of it is removed at the next start, if not now.
-        let _ = fs::remove_file(&beside);
-        return Err(e);
-    }
-    sync_dir(folder)
+pub fn write_parquet(path: &Path, table: &Table, batch: &RecordBatch) -> Result<()> {
+    Beside::write(path, table, std::iter::once(Ok(batch.clone())))?.appear()
 }
 
-fn write_beside(path: &Path, table: &Table, batches: &[RecordBatch]) -> Result<()> {
-    let failed = |source| StoreError::Parquet { path: path.into(), source };
-    let file = fs::File::create(path)?;
-    let options = ArrowWriterOptions::new()
-        .with_properties(properties(table))
-        // It would say 32-bit decimals: see `announced_schema`.
-        .with_skip_arrow_metadata(true);
-    let mut writer =
-        ArrowWriter::try_new_with_options(file.file(), table.schema(), options).map_err(failed)?;
-    batches.iter().try_for_each(|batch| writer.write(batch)).map_err(failed)?;
-    writer.close().map_err(failed)?;
-    Ok(file.sync_all()?)
+/// A Parquet file beside the place where it is to be; removed if it does not appear there.
+struct Beside<'a> {
+    path: &'a Path,
+    beside: PathBuf,
+}
+
+impl<'a> Beside<'a> {
+    fn write(
+        path: &'a Path,
+        table: &Table,
+        batches: impl Iterator<Item = Result<RecordBatch>>,
+    ) -> Result<Self> {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let folder = path.parent().unwrap_or(Path::new("."));
+        create_dir_durably(folder)?;
+        // Hidden, so that no engine's glob takes it for data.
+        let this = Self { path, beside: folder.join(format!(".{name}.tmp")) };
+        this.fill(table, batches)?;
+        Ok(this)
+    }
+
+    fn fill(
+        &self,
+        table: &Table,
+        batches: impl Iterator<Item = Result<RecordBatch>>,
+    ) -> Result<()> {
+        let failed = |source| StoreError::Parquet { path: self.beside.clone(), source };
+        let file = fs::File::create(&self.beside)?;
+        let options = ArrowWriterOptions::new()
+            .with_properties(properties(table))
+            // It would say 32-bit decimals: see `announced_schema`.
+            .with_skip_arrow_metadata(true);
+        let mut writer = ArrowWriter::try_new_with_options(file.file(), table.schema(), options)
+            .map_err(failed)?;
+        for batch in batches {
+            writer.write(&batch?).map_err(failed)?;
+        }
+        writer.close().map_err(failed)?;
+        Ok(file.sync_all()?)
+    }
+
+    fn appear(self) -> Result<()> {
+        fs::rename(&self.beside, self.path)?;
+        self.path.parent().map_or(Ok(()), sync_dir)
+    }
+}
+
+impl Drop for Beside<'_> {
+    fn drop(&mut self) {
+        // Gone where it has appeared. What is left of another is removed at the next start, if not now.
+        let _ = fs::remove_file(&self.beside);
+    }
 }
 
 /// How each kind of column is encoded: chosen by size on recorded data, see `docs/format.md`.
@@ -140,4 +219,49 @@ fn announced_schema(table: &Table) -> String {
         _ => field.as_ref().clone(),
     });
     encode_arrow_schema(&Schema::new(fields.collect::<Vec<_>>()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Rows;
+    use crate::rest::Origin;
+    use crate::segment::SegmentWriter;
+    use crate::{Footer, Store};
+
+    fn rows(table: &'static Table, stamps: std::ops::Range<i64>) -> RecordBatch {
+        let mut rows = Rows::new(table);
+        let stage = rows.column("stage");
+        for ts in stamps {
+            rows.begin(ts * 1000, "t");
+            rows.str(stage, "ingress");
+        }
+        rows.finish()
+    }
+
+    /// Parts are read a megabyte at a time: each of these is larger.
+    #[test]
+    fn a_segment_of_many_parts_is_sealed_in_order_however_they_came() {
+        let table = bl_schemas::table("pipeline").unwrap();
+        let origin = Origin { session: "s".into(), node: "n".into() };
+        for (seq, parts) in
+            [[0..50_000, 50_000..100_000], [50_000..100_000, 0..50_000]].into_iter().enumerate()
+        {
+            let root = tempfile::tempdir().unwrap();
+            let dir = Store::new(root.path()).dir(&"s".parse().unwrap());
+            let seq = seq as u64;
+            let segment = dir.segment(&table.name, seq);
+            create_dir_durably(segment.parent().unwrap()).unwrap();
+            let mut writer = SegmentWriter::create(&segment, &table.row_schema()).unwrap();
+            parts.into_iter().for_each(|part| writer.append(&rows(table, part)).unwrap());
+            let sealed = seal(&dir, table, &origin, seq).unwrap();
+            assert_eq!((sealed.rows, sealed.damage), (100_000, Damage::default()));
+            let file = sealed.file.unwrap();
+            let footer = Footer::read(&file).unwrap();
+            assert_eq!((footer.rows, footer.first_ts), (100_000, Some(0)));
+            assert_eq!(footer.last_ts, Some(99_999_000));
+            let left = std::fs::read_dir(file.parent().unwrap()).unwrap().count();
+            assert_eq!((left, segment.exists()), (1, false));
+        }
+    }
 }

@@ -1,6 +1,5 @@
 //! The serial port of one board.
 
-use std::io::Write;
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -71,6 +70,9 @@ pub enum PortError {
     Stopping,
 }
 
+/// Bytes behind a reply that are told apart from it.
+const EXCESS_BYTES: usize = 64;
+
 /// When a request went out and when its reply was complete, `CLOCK_MONOTONIC`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RoundTrip {
@@ -88,6 +90,8 @@ pub struct Port {
     tty: TTYPort,
     path: PathBuf,
     timeout: Duration,
+    /// What a reply is read into.
+    bytes: Vec<u8>,
 }
 
 impl Port {
@@ -101,7 +105,7 @@ impl Port {
             .timeout(timeout)
             .open_native()
             .map_err(|e| open_error(path, e))?;
-        Ok(Self { tty, path: path.to_owned(), timeout })
+        Ok(Self { tty, path: path.to_owned(), timeout, bytes: Vec::new() })
     }
 
     /// Where it is.
@@ -145,10 +149,13 @@ impl Port {
         let sent_ns = monotonic_ns();
         self.send(request)?;
         let timeout_ns = i64::try_from(self.timeout.as_nanos()).unwrap_or(i64::MAX);
+        // Room for what is too much, so that nobody need ask whether there is more.
+        let mut bytes = std::mem::take(&mut self.bytes);
+        bytes.resize(reply.len() + EXCESS_BYTES, 0);
         let mut got = 0;
         while got < reply.len() {
             let left_ns = sent_ns.saturating_add(timeout_ns) - monotonic_ns();
-            match self.read(&mut reply[got..], left_ns, stop)? {
+            match self.read(&mut bytes[got..], left_ns, stop)? {
                 0 if left_ns <= 0 => {
                     return Err(PortError::Timeout {
                         path: self.path.clone(),
@@ -161,7 +168,9 @@ impl Port {
             }
         }
         let received_ns = monotonic_ns();
-        match self.pending()? {
+        reply.copy_from_slice(&bytes[..reply.len()]);
+        self.bytes = bytes;
+        match got - reply.len() {
             0 => Ok(RoundTrip { sent_ns, received_ns, stray_bytes }),
             bytes => Err(PortError::Excess { path: self.path.clone(), bytes }),
         }
@@ -172,10 +181,11 @@ impl Port {
     /// # Errors
     /// When the board is gone or takes nothing.
     pub fn send(&mut self, request: &[u8]) -> Result<(), PortError> {
-        match self.tty.write(request) {
+        // Without asking first whether there is room, as `Write` of the port does: a request is a few bytes.
+        match rustix::io::write(self.fd(), request) {
             Ok(count) if count == request.len() => Ok(()),
             Ok(count) => Err(self.failed(format!("{count} of {} bytes sent", request.len()))),
-            Err(e) => Err(self.io_error(&e)),
+            Err(e) => Err(self.io_error(&e.into())),
         }
     }
 
@@ -199,8 +209,7 @@ impl Port {
 
     /// Reads what is there or comes first; 0 when nothing comes in time.
     fn read(&mut self, buffer: &mut [u8], wait_ns: i64, stop: &Stop) -> Result<usize, PortError> {
-        // SAFETY: the descriptor is the port's own and stays open as long as `self` is borrowed.
-        let fd = unsafe { BorrowedFd::borrow_raw(self.tty.as_raw_fd()) };
+        let fd = self.fd();
         let readable =
             stop.wait_readable(fd, Some(wait_ns.max(0))).map_err(|e| self.io_error(&e))?;
         if stop.stopping() {
@@ -215,6 +224,11 @@ impl Port {
             Err(Errno::INTR | Errno::AGAIN) => Ok(0),
             Err(e) => Err(self.io_error(&e.into())),
         }
+    }
+
+    fn fd(&self) -> BorrowedFd<'_> {
+        // SAFETY: the descriptor is the port's own and stays open as long as `self` is borrowed.
+        unsafe { BorrowedFd::borrow_raw(self.tty.as_raw_fd()) }
     }
 
     fn pending(&self) -> Result<usize, PortError> {

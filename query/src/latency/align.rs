@@ -65,7 +65,7 @@ pub fn align(session: &Session, options: &LatencyOptions) -> Result<Aligned, Lat
         progress.next_file += 1;
         let name = format!("{:06}.parquet", progress.next_file);
         if let Some(table) = bl_schemas::table("latency") {
-            write_parquet(&folder.join(&name), table, std::slice::from_ref(&batch))?;
+            write_parquet(&folder.join(&name), table, &batch)?;
         }
         counts[task].0 += batch.num_rows() as u64;
         counts[task].1 += batch["dropped"].as_boolean().true_count() as u64;

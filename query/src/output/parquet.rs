@@ -39,8 +39,8 @@ pub struct Written {
     pub plan: Arc<dyn ExecutionPlan>,
 }
 
-/// Runs a query and writes its rows, in the order in which they come, into a Parquet file: zstd level 1,
-/// dictionaries for text only. The file appears complete or not at all.
+/// Runs a query and writes its rows, in the order in which they come, into a Parquet file: zstd level 1 but for
+/// whole numbers, which are delta-packed, and dictionaries for text only. The file appears complete or not at all.
 ///
 /// # Errors
 /// [`QueryError::Plan`], [`QueryError::Run`], and [`QueryError::Write`] where the file cannot be written.
@@ -118,9 +118,11 @@ fn properties(schema: &Schema) -> Result<WriterProperties, ParquetError> {
             | DataType::LargeUtf8
             | DataType::Utf8View
             | DataType::Dictionary(..) => properties,
-            // Sorted stamps and counters shrink to a few bits; a dictionary of them is as large as they.
+            // Sorted stamps and counters shrink to a few bits, and zstd finds nothing in those; a dictionary of them
+            // is as large as they.
             DataType::Int64 | DataType::UInt64 | DataType::Timestamp(..) => properties
                 .set_column_dictionary_enabled(column.clone(), false)
+                .set_column_compression(column.clone(), Compression::UNCOMPRESSED)
                 .set_column_encoding(column, Encoding::DELTA_BINARY_PACKED),
             _ => properties.set_column_dictionary_enabled(column, false),
         };

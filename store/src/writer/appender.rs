@@ -194,8 +194,11 @@ fn hour(anchor: Anchor) -> i64 {
 impl OpenTable {
     /// Appends what waits as one frame; returns how many bytes of memory that frees.
     fn append(&mut self, dir: &SessionDir, anchor: Anchor) -> Result<usize> {
-        let rows = concat_batches(&self.table.row_schema(), &self.waiting)
-            .map_err(|e| StoreError::arrow(format!("rows of {}", self.table.name), e))?;
+        let rows = match &self.waiting[..] {
+            [one] => one.clone(),
+            several => concat_batches(&self.table.row_schema(), several)
+                .map_err(|e| StoreError::arrow(format!("rows of {}", self.table.name), e))?,
+        };
         if self.segment.is_none() {
             self.segment = Some(self.create(dir, anchor)?);
         }
