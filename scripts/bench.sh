@@ -1,10 +1,9 @@
 #!/usr/bin/env bash
-# Measures the figures of the README on this machine. Takes some ten minutes after the build.
+# Measures the figures of the README on this machine. Takes some fifteen minutes after the build; wants a quiet machine.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 scripts/setup.sh build peers
-cargo build --release -p bl
-cargo build --release -p bl-ingest --example events_sender --example synthesise
+cargo build --release -p bl -p bl-ingest --bins --example events_sender --example synthesise
 target=${CARGO_TARGET_DIR:-$PWD/target}
 bl=$target/release/bl
 work=$(mktemp -d "${TMPDIR:-/tmp}/bl-bench.XXXXXX")
@@ -65,6 +64,37 @@ awk -v b="$bytes" -v r="$rows" 'BEGIN {printf "table benchlab on disk: %.1f byte
 for q in "SELECT count(*) FROM benchlab" "SELECT approx_percentile_cont(sys_w, 0.99) FROM benchlab" "SELECT percentiles(sys_w, 0.99) FROM benchlab"; do
     echo "bl query \"$q\": $(best_ms "$bl" query --session synth-0 --format csv "$q")"
 done
+
+say "serving: a recording of the virtual board, with no client and with one"
+"$bl" ingest --simulate --session live --events "$work/bl.sock" 2>/dev/null & ingest=$!
+sleep 5
+# Starts `bl serve` on a free port; sets serve, url, and prints how long its first answer took.
+serve() {
+    local t0
+    t0=$(date +%s%N)
+    BENCHLAB_DATA_ROOT=$1 "$bl" serve --web-bind 127.0.0.1:0 --prom-bind 127.0.0.1:0 2>"$work/serve.log" & serve=$!
+    until url=$(sed -n 's|.*the page is at \(http://[^/]*\)/.*|\1|p' "$work/serve.log") && [ -n "$url" ] && curl -sf "$url/healthz" >/dev/null; do
+        sleep 0.002
+    done
+    echo "first answer after $((($(date +%s%N) - t0) / 1000000)) ms"
+}
+serve "$work/data"
+sleep 3
+watch "bl serve without a client" $serve
+curl -sN "$url/api/stream" >/dev/null & client=$!
+watch "bl serve with a client of the stream" $serve
+kill $client $serve; wait $client $serve || true
+kill -TERM $ingest; wait $ingest || true
+
+say "a week of sessions: 168 of an hour"
+"$target/release/examples/synthesise" "$work/week" 168 60
+serve "$work/week"
+for path in sessions sessions/synth-100/summary sessions/synth-100/timeline sessions/synth-100/latency sessions/synth-100/rails; do
+    echo "/api/$path: first $(curl -s -o "$work/answer" -w '%{time_total}' "$url/api/$path") s, $(stat -c %s "$work/answer") bytes; again $(curl -s -o /dev/null -w '%{time_total}' "$url/api/$path") s"
+done
+grep VmHWM "/proc/$serve/status"
+kill $serve; wait $serve || true
+rm -rf "$work/week"
 
 say "bl export cx of a session of 5 million frames and 4 million samples"
 "$target/release/examples/synthesise" "$work/long" 1 1400

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use arrow::array::RecordBatch;
 use bl_query::latency::LatencyError;
-use bl_store::Follower;
+use bl_store::{Follower, give_back_memory};
 
 use super::aligner::StagePair;
 use super::catalog::Entry;
@@ -15,6 +15,9 @@ use super::window::{KEPT_NS, Window};
 
 /// The store is looked at this often.
 const POLL: Duration = Duration::from_millis(100);
+
+/// Looks between two times that memory is given back: a minute.
+const TIDY_POLLS: u64 = 600;
 
 /// What the thread has besides.
 pub(super) struct Tail {
@@ -45,6 +48,10 @@ impl Tail {
         let is_second = self.polls.is_multiple_of(10);
         if is_second {
             self.look_for_sessions();
+        }
+        if self.polls % TIDY_POLLS == 1 {
+            // The look before may have read a quarter of an hour, and a page may have opened a long session.
+            give_back_memory();
         }
         // Files are read before the lock is taken: nobody waits for the disk.
         let (rows, error) = self.read();

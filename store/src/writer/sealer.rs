@@ -9,6 +9,7 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 use super::Shared;
 use crate::clock::Anchor;
 use crate::layout::SessionDir;
+use crate::memory::give_back_memory;
 use crate::recover::{damage_row, write_health};
 use crate::rest::Origin;
 use crate::seal::seal;
@@ -101,15 +102,6 @@ impl Sealer {
         if let Err(e) = told {
             *self.shared.trouble() = Some(e.to_string());
         }
-    }
-}
-
-/// A file is made of some tens of megabytes that glibc would keep for the next one, five minutes later.
-fn give_back_memory() {
-    #[cfg(all(target_os = "linux", target_env = "gnu"))]
-    // SAFETY: it takes no pointers, and may be called at any time from any thread.
-    unsafe {
-        libc::malloc_trim(0);
     }
 }
 
