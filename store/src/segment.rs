@@ -153,7 +153,7 @@ impl SegmentReader {
         Ok(batches)
     }
 
-    /// The next rows as one batch: those of about [`WINDOW`] bytes, so that a whole segment need not be in memory,
+    /// The next rows as one batch: those of about a megabyte, so that a whole segment need not be in memory,
     /// and so that its many small frames do not stay small (an array costs some hundred bytes, whatever it holds).
     /// `None` where no whole frame is left.
     ///
