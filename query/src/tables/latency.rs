@@ -38,6 +38,8 @@ struct Wanted {
     session: Recorded,
     progress: Progress,
     options: LatencyOptions,
+    /// Neither configured nor aligned: the filters name it, and may name a stage that does not exist.
+    only_asked: bool,
 }
 
 impl LatencyTable {
@@ -50,12 +52,12 @@ impl LatencyTable {
         let mut all = Vec::new();
         for session in &self.sessions {
             let progress = Progress::read(session).map_err(external)?;
-            let mut options = self.options.of(session).map_err(|e| external(e.into()))?;
-            options.pairs.extend(asked(filters).filter(|pair| !options.pairs.contains(pair)));
+            let options = self.options.of(session).map_err(|e| external(e.into()))?;
             let one = |pair: &(String, String), method: &_| Wanted {
                 session: session.clone(),
                 progress: progress.clone(),
                 options: LatencyOptions { pairs: vec![pair.clone()], method: Clone::clone(method) },
+                only_asked: false,
             };
             all.extend(options.pairs.iter().map(|pair| one(pair, &options.method)));
             for aligned in &progress.pairs {
@@ -63,6 +65,13 @@ impl LatencyTable {
                 if !options.pairs.contains(&pair) {
                     all.push(one(&pair, &aligned.method));
                 }
+            }
+            let is_known = |(a, b): &(String, String)| {
+                options.pairs.iter().any(|known| (&known.0, &known.1) == (a, b))
+                    || progress.pairs.iter().any(|known| (&known.stage_a, &known.stage_b) == (a, b))
+            };
+            if let Some(pair) = asked(filters).filter(|pair| !is_known(pair)) {
+                all.push(Wanted { only_asked: true, ..one(&pair, &options.method) });
             }
         }
         let column = |of: fn(&Wanted) -> &str| StringArray::from_iter_values(all.iter().map(of));
@@ -109,10 +118,15 @@ impl Wanted {
         let files = files.collect();
         let open: Vec<_> = tasks.into_iter().filter(|task| task.open).collect();
         let mut batches = Vec::new();
-        compute(&self.session, &open, Until::Now, |_, batch| {
+        let ends = compute(&self.session, &open, Until::Now, |_, batch| {
             batches.push(batch);
             Ok(())
         })?;
+        let mut pipelines = ends.iter().flat_map(|end| &end.progress.pipelines);
+        if self.only_asked && !pipelines.any(|pipeline| pipeline.first.b.is_some()) {
+            // A stage that no frame ever passed says nothing of frames: they did not drop on the way to it.
+            batches.clear();
+        }
         Ok((files, batches))
     }
 }
