@@ -14,6 +14,19 @@ mod tests;
 
 const SECONDS_PER_NS: f64 = 1e-9;
 
+/// Joules between two neighbouring samples in watts: the mean of both, for the time between. `None`
+/// where that is longer than the tolerance, or a sample is not finite.
+pub fn joules_between(
+    (from_ns, from_w): (i64, f64),
+    (to_ns, to_w): (i64, f64),
+    tolerance_ns: i64,
+) -> Option<f64> {
+    let step_ns =
+        to_ns.checked_sub(from_ns).filter(|step_ns| (0..=tolerance_ns).contains(step_ns))?;
+    let joules = 0.5 * (from_w + to_w) * (step_ns as f64 * SECONDS_PER_NS);
+    joules.is_finite().then_some(joules)
+}
+
 /// What power is between two samples.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Method {

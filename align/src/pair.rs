@@ -1,19 +1,23 @@
 //! Pairing of the events of two stages: which `stage_b` event ends the frame that a `stage_a` event
 //! began.
 //!
-//! **By key.** Two events pair when their keys are equal and `0 <= ts_b - ts_a <= window`. Events
-//! of one key are taken first in, first out: the first unmatched `stage_a` event goes with the
-//! first unmatched `stage_b` event that it can have. What stays unmatched is *dropped* (`stage_a`)
-//! or an *orphan* (`stage_b`).
+//! **By key.** Two events pair when their keys are equal and `0 <= ts_b - ts_a <= window`. A
+//! `stage_b` event, in order of time, ends the newest open frame of its key: of a frame that was
+//! numbered like one before it, the one before is dead. Where the keys of `stage_a` go back, a new
+//! generation begins (a restart, a counter that ran over): once one of its frames has ended, those
+//! of older ones never will. What stays unmatched is *dropped* (`stage_a`) or an *orphan*
+//! (`stage_b`).
 //!
 //! **Without a key** [`KeylessPairer`] seeks the likeliest pairing in order. [`PipelinePairer`]
-//! takes the one or the other, by the keys that a pipeline's events tell; [`Pipelines`] and
-//! [`StagePairs`] do so for any number of pipelines and pairs of stages.
+//! takes the one or the other, by the evidence of the keys that a pipeline's events tell;
+//! [`Pipelines`] and [`StagePairs`] do so for any number of pipelines and pairs of stages.
 //!
 //! One core serves streams and batches: [`Pairer`] takes events as they come, one by one or as
 //! columns, and gives rows out either [as they complete](Order::Completed) or
 //! [in order of `stage_a`](Order::StageA). Memory is bounded by what is open within the window.
 
+mod evidence;
+mod generation;
 mod keyless;
 mod pipeline;
 mod pipelines;
@@ -28,12 +32,14 @@ mod tests;
 
 use arrow_buffer::NullBuffer;
 
-pub use keyless::KeylessPairer;
-pub use pipeline::{FirstKeys, FrameKeys, KeyColumn, MAX_KEYS, PipelinePairer, StageEvents};
+pub use evidence::{FrameKeys, KeyColumn, MAX_KEYS, PairedBy};
+use generation::{Lane, Tally};
+pub use keyless::{KeylessPairer, SURE};
+pub use pipeline::{Paired, PipelinePairer, StageEvents};
 pub use pipelines::Pipelines;
 use queue::Queue;
 use reorder::Reorder;
-pub use rows::{Pair, PairArrays, Pairs};
+pub use rows::{Fate, Pair, PairArrays, Pairs};
 use split::{CHUNK, Split};
 pub use stages::{StageError, StagePair, StagePairs, sides};
 
@@ -119,7 +125,8 @@ impl Default for PairOptions {
     }
 }
 
-/// What became of the events so far.
+/// What became of the events so far. `paired + dropped + ambiguous` is the number of frames at
+/// `stage_a`; `paired + orphans + ambiguous_ends` is the number of `stage_b` events.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct PairCounts {
     /// Frames with both events.
@@ -128,6 +135,11 @@ pub struct PairCounts {
     pub dropped: u64,
     /// `stage_b` events without a partner.
     pub orphans: u64,
+    /// Frames that timing cannot tell the fate of: no latency is told, and no drop.
+    pub ambiguous: u64,
+    /// `stage_b` events that timing cannot tell the frame of: each ended one of the ambiguous
+    /// frames, or is an orphan.
+    pub ambiguous_ends: u64,
     /// Events without a key, left out.
     pub unkeyed: u64,
     /// `stage_a` events that came later than `lateness_ns`, left out ([`Order::StageA`] only).
@@ -142,6 +154,8 @@ impl std::ops::Add for PairCounts {
             paired: self.paired + more.paired,
             dropped: self.dropped + more.dropped,
             orphans: self.orphans + more.orphans,
+            ambiguous: self.ambiguous + more.ambiguous,
+            ambiguous_ends: self.ambiguous_ends + more.ambiguous_ends,
             unkeyed: self.unkeyed + more.unkeyed,
             late: self.late + more.late,
         }
@@ -184,6 +198,8 @@ pub struct Pairer<P = ()> {
     frames: Queue<P>,
     /// `stage_b` events that came before their `stage_a`.
     early: Queue<()>,
+    /// By group.
+    lanes: Vec<Lane>,
     reorder: Reorder<P>,
     watermark_ns: i64,
     rows: Pairs<P>,
@@ -197,6 +213,7 @@ impl<P: Copy + Default> Pairer<P> {
             options,
             frames: Queue::new(),
             early: Queue::new(),
+            lanes: Vec::new(),
             reorder: Reorder::new(),
             watermark_ns: i64::MIN,
             rows: Pairs::default(),
@@ -235,7 +252,9 @@ impl<P: Copy + Default> Pairer<P> {
         let mut split = Split::default();
         for start in (0..rows).step_by(CHUNK) {
             let chunk = start..rows.min(start + CHUNK);
-            self.counts.unkeyed += split.fill(chunk.clone(), events.id_nulls, &side);
+            let [unkeyed, unkeyed_ends] = split.fill(chunk.clone(), events.id_nulls, &side);
+            self.counts.unkeyed += unkeyed + unkeyed_ends;
+            (0..unkeyed_ends).for_each(|_| self.lane(0).end());
             let ts_ns = &events.ts_ns[chunk.clone()];
             if self.options.lateness_ns <= 0 && ts_ns[0] >= self.watermark_ns && ts_ns.is_sorted() {
                 self.push_sorted(events, &split, &carry);
@@ -257,7 +276,7 @@ impl<P: Copy + Default> Pairer<P> {
         if watermark_ns <= self.watermark_ns {
             return;
         }
-        while let Some(event) = self.reorder.pop_until(watermark_ns) {
+        while let Some(event) = self.reorder.pop_before(watermark_ns) {
             self.accept(event);
         }
         self.watermark_ns = watermark_ns;
@@ -267,6 +286,9 @@ impl<P: Copy + Default> Pairer<P> {
     /// Tells that no event will come any more: what is open is dropped or orphaned.
     pub fn finish(&mut self) {
         self.advance(i64::MAX);
+        while let Some(event) = self.reorder.pop_until(i64::MAX) {
+            self.accept(event);
+        }
         while let Some(slot) = self.frames.front() {
             let slot = *slot;
             self.close(slot);
@@ -297,26 +319,58 @@ impl<P: Copy + Default> Pairer<P> {
         self.frames.front().map_or(self.watermark_ns, |slot| slot.ts_ns.min(self.watermark_ns))
     }
 
+    /// Gives up all open frames of the one group there is: they are ambiguous. The counts of what
+    /// pairs from here on are those of another pairing.
+    pub(super) fn give_up(&mut self) {
+        self.counts.ambiguous += self.frames.give_up();
+    }
+
+    /// How the `stage_b` events of the one group there is fared since the last call.
+    fn take_tally(&mut self) -> Tally {
+        self.lanes.first_mut().map(Lane::take_tally).unwrap_or_default()
+    }
+
+    /// How they fared since the last call of [`Self::take_tally`].
+    fn tally(&self) -> Tally {
+        self.lanes.first().map(Lane::tally).unwrap_or_default()
+    }
+
+    /// Leaves out an event of the one group there is, as it has no key.
+    pub(super) fn pass_over(&mut self, side: Side) {
+        self.counts.unkeyed += 1;
+        if side == Side::B {
+            self.lane(0).end();
+        }
+    }
+
     /// A chunk in order of time. All its `stage_a` events go in before its `stage_b` events are
-    /// matched: a frame that is later than a `stage_b` event cannot be its partner, so the pairs
-    /// are those of one event after the other, and neither loop has a branch to mispredict.
+    /// matched, each with those that came before it: the pairs are those of one event after the
+    /// other, and neither loop has a branch to mispredict.
     fn push_sorted(&mut self, events: &Events<'_>, split: &Split, carry: &impl Fn(usize) -> P) {
+        let mut before = self.frames.len();
         for row in split.rows(Side::A) {
             self.accept_a(events.ts_ns[row], events.key(row), carry(row));
         }
+        let mut later = split.rows(Side::A).peekable();
         for row in split.rows(Side::B) {
-            self.accept_b(events.ts_ns[row], events.key(row));
+            while later.next_if(|a| *a < row).is_some() {
+                before += 1;
+            }
+            self.accept_b(events.ts_ns[row], events.key(row), before);
         }
     }
 
     fn accept(&mut self, event: Event<P>) {
         match event.side {
             Side::A => self.accept_a(event.ts_ns, event.key, event.carry),
-            Side::B => self.accept_b(event.ts_ns, event.key),
+            Side::B => self.accept_b(event.ts_ns, event.key, self.frames.len()),
         }
     }
 
+    #[inline]
     fn accept_a(&mut self, ts_ns: i64, key: Key, carry: P) {
+        let number = self.frames.next_number();
+        self.lane(key.group).begin(key.id, number);
         self.frames.push(ts_ns, key, carry);
         if self.early.is_empty() {
             return;
@@ -324,19 +378,43 @@ impl<P: Copy + Default> Pairer<P> {
         let window_ns = self.options.window_ns;
         let early = self.early.settle(key, |ts_b| latency(ts_ns, ts_b, window_ns)).copied();
         if let Some(event) = early {
-            self.accept_b(event.ts_ns, key);
+            self.settle_b(event.ts_ns, key, self.frames.len());
         }
     }
 
-    fn accept_b(&mut self, ts_ns: i64, key: Key) {
+    /// `before`: how many of the frames in the queue came before the event.
+    #[inline]
+    fn accept_b(&mut self, ts_ns: i64, key: Key, before: usize) {
+        self.lane(key.group).end();
+        if !self.settle_b(ts_ns, key, before) {
+            self.early.push(ts_ns, key, ());
+        }
+    }
+
+    /// Whether the event ends a frame that is there.
+    #[inline]
+    fn settle_b(&mut self, ts_ns: i64, key: Key, before: usize) -> bool {
         let window_ns = self.options.window_ns;
-        let Some(frame) = self.frames.settle(key, |ts_a| latency(ts_a, ts_ns, window_ns)) else {
-            return self.early.push(ts_ns, key, ());
-        };
+        let floor = self.lanes[key.group as usize].floor();
+        let found = self.frames.settle_newest(key, before, |ts_a, number| {
+            if number < floor { None } else { latency(ts_a, ts_ns, window_ns) }
+        });
+        let Some((number, frame)) = found else { return false };
         self.counts.paired += 1;
         if self.options.order == Order::Completed {
             self.rows.push(frame.ts_ns, key, frame.latency_ns, frame.carry);
         }
+        self.lanes[key.group as usize].hit(number);
+        true
+    }
+
+    #[inline]
+    fn lane(&mut self, group: u32) -> &mut Lane {
+        let group = group as usize;
+        if group >= self.lanes.len() {
+            self.lanes.resize_with(group + 1, Lane::default);
+        }
+        &mut self.lanes[group]
     }
 
     /// Gives out, from the oldest on, what nothing to come can change.
@@ -361,9 +439,8 @@ impl<P: Copy + Default> Pairer<P> {
     /// Removes the oldest frame and writes its row.
     fn close(&mut self, slot: queue::Slot<P>) {
         self.frames.pop();
-        let dropped = slot.is_open();
-        self.counts.dropped += u64::from(dropped);
-        let wanted = match dropped {
+        self.counts.dropped += u64::from(slot.is_open());
+        let wanted = match slot.is_open() || slot.is_unknown() {
             true => self.options.wanted == Wanted::All,
             false => self.options.order == Order::StageA,
         };

@@ -26,7 +26,7 @@ mod window;
 #[cfg(test)]
 mod tests;
 
-pub use aligner::{Aligner, PairRow, StagePair, TOLERANCE_NS, Taken};
+pub use aligner::{Aligner, PairRow, StagePair, Taken};
 pub use boards::Boards;
 pub use catalog::{Catalog, Entry};
 pub use cells::Cells;

@@ -7,6 +7,7 @@
 mod batches;
 mod client;
 mod connection;
+mod identity;
 mod line;
 mod listener;
 mod sequence;

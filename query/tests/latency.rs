@@ -41,7 +41,7 @@ fn ask(store: &Store, options: &LatencyOptions, sql: &str) -> RecordBatch {
 }
 
 const ALL: &str = "SELECT CAST(ts AS BIGINT) AS ts, session, node, source, pipeline, stage_a, stage_b, frame, \
-    key_ns, latency_ms, dropped, power_w, cpu_w, gpu_w, power_age_ms, power_err_ns, \
+    key_ns, latency_ms, dropped, paired_by, confidence, reason, power_w, cpu_w, gpu_w, power_age_ms, power_err_ns, \
     round(energy_j, 9) AS energy_j FROM latency ORDER BY session, stage_a, stage_b, ts, frame";
 
 fn files(store: &Store, session: &str) -> Vec<PathBuf> {
@@ -96,6 +96,56 @@ fn every_frame_has_the_latency_power_and_energy_that_it_had() {
             (found, energy) => assert_eq!(found, energy, "frame {frame}"),
         }
     }
+}
+
+#[test]
+fn rows_that_come_late_are_aligned_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::new(dir.path());
+    let spec = SessionSpec {
+        id: Some("late".parse().unwrap()),
+        node: "lab".into(),
+        ..SessionSpec::default()
+    };
+    let writer = SessionWriter::begin(&store, spec, recording::quick()).unwrap();
+    // 60 frames of a minute ago; the ends of the last 30 are still to come.
+    let start_ns = writer.anchor().now() - 60_000 * MS;
+    let event = |rows: &mut Rows, stage: &str, frame: i64, ts: i64| {
+        rows.begin(ts, "socket");
+        rows.str(rows.column("stage"), stage);
+        rows.i64(rows.column("frame"), frame);
+    };
+    let table = bl_schemas::table("pipeline").unwrap();
+    let mut rows = Rows::new(table);
+    for frame in 0..60 {
+        event(&mut rows, "ingress", frame, start_ns + frame * 20 * MS);
+        if frame < 30 {
+            event(&mut rows, "encoded", frame, start_ns + frame * 20 * MS + 7 * MS);
+        }
+    }
+    writer.append(table, rows.finish()).unwrap();
+    writer.flush().unwrap();
+    let pairs = options(&[("ingress", "encoded")]);
+    let live = aligned(&store, "late", &pairs);
+    assert_eq!((live.live, live.pairs[0].rows, live.pairs[0].dropped), (true, 60, 30));
+    assert_eq!(aligned(&store, "late", &pairs).pairs[0].rows, 0, "nothing new");
+    let mut rows = Rows::new(table);
+    for frame in 30..60 {
+        event(&mut rows, "encoded", frame, start_ns + frame * 20 * MS + 7 * MS);
+    }
+    writer.append(table, rows.finish()).unwrap();
+    writer.flush().unwrap();
+    let count = "SELECT count(*), count(*) FILTER (WHERE dropped), \
+        CAST(avg(latency_ms) AS BIGINT) FROM latency";
+    let counted = |options: &LatencyOptions| {
+        let row = ask(&store, options, count);
+        [0, 1, 2].map(|at| row.column(at).as_primitive::<Int64Type>().value(0))
+    };
+    assert_eq!(counted(&options(&[])), [60, 0, 7], "a query sees them at once");
+    writer.finish().unwrap();
+    let again = aligned(&store, "late", &pairs);
+    assert_eq!((again.pairs[0].rows, again.pairs[0].dropped), (60, 0));
+    assert_eq!(counted(&options(&[])), [60, 0, 7]);
 }
 
 #[test]
@@ -235,29 +285,6 @@ fn write_events(writer: &SessionWriter, start_ns: i64, keys: u8, steps: &[Step])
     writer.append(table, rows.finish()).unwrap();
 }
 
-fn naive(steps: &[Step], window_ms: i64) -> Vec<(i64, u8, i64, Option<i64>)> {
-    let mut events = Vec::new();
-    let mut at = 0;
-    for (wait, of, is_a, number) in steps {
-        at += wait;
-        events.push((at, *of, *is_a, *number));
-    }
-    let mut used = vec![false; events.len()];
-    let mut frames = Vec::new();
-    for (ts, of, _, number) in events.iter().filter(|e| e.2) {
-        let fits = |e: &(i64, u8, bool, i64)| {
-            !e.2 && e.1 == *of && e.3 == *number && (0..=window_ms).contains(&(e.0 - ts))
-        };
-        let end = (0..events.len()).find(|i| !used[*i] && fits(&events[*i]));
-        if let Some(end) = end {
-            used[end] = true;
-        }
-        frames.push((*ts, *of, *number, end.map(|end| events[end].0 - ts)));
-    }
-    frames.sort();
-    frames
-}
-
 fn steps() -> impl Strategy<Value = Vec<Step>> {
     let step = (prop_oneof![4 => 0..30_i64, 1 => 0..3000_i64], 0..2_u8, any::<bool>(), 0..6_i64);
     proptest::collection::vec(step, 1..120)
@@ -266,8 +293,8 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
 
-    /// A session that is recorded now, aligned as it grows, has the rows of one that is aligned at its end; and by
-    /// frame numbers they are those of the naive pairing.
+    /// A session that is recorded now, aligned as it grows, has the rows of one that is aligned at its end, in the
+    /// same order.
     #[test]
     fn bit_by_bit_is_as_at_once(steps in steps(), keys in 0..3_u8, cuts in proptest::collection::vec(1..110_usize, 2)) {
         let dir = tempfile::tempdir().unwrap();
@@ -299,23 +326,55 @@ proptest! {
         std::fs::remove_dir_all(store.dir(&"live".parse().unwrap()).aligned("latency")).unwrap();
         let on_the_spot = ask(&store, &pairs, ALL);
         prop_assert_eq!(&bit_by_bit, &on_the_spot);
-        if keys < 2 {
-            let found = ask(&store, &pairs, "SELECT CAST(ts AS BIGINT), pipeline, coalesce(frame, key_ns), latency_ms FROM latency");
-            let ts = found.column(0).as_primitive::<Int64Type>();
-            let names = datafusion::arrow::compute::cast(found.column(1), &datafusion::arrow::datatypes::DataType::Utf8).unwrap();
-            let mut found: Vec<_> = (0..found.num_rows()).map(|row| {
-                let latency = found.column(3).as_primitive::<Float64Type>();
-                (
-                    (ts.value(row) - start_ns) / MS,
-                    u8::from(names.as_string::<i32>().value(row) == "right"),
-                    found.column(2).as_primitive::<Int64Type>().value(row),
-                    latency.is_valid(row).then(|| latency.value(row) as i64),
-                )
-            }).collect();
-            found.sort();
-            prop_assert_eq!(found, naive(&steps, 500));
-        }
     }
+
+    /// By frame numbers and by running times: the event of the same number within the window, by brute force.
+    #[test]
+    fn keyed_rows_are_those_of_the_naive_pairing(frames in frames(), keys in 0..2_u8) {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::new(dir.path());
+        let writer = recording::begin(&store, "keyed");
+        let mut events: Vec<(i64, u8, bool, i64)> = Vec::new();
+        let mut begins = 0;
+        for (number, (wait, of, latency_ms, lost)) in frames.into_iter().enumerate() {
+            begins += wait;
+            events.extend((lost != 1).then_some((begins, of, true, number as i64)));
+            events.extend((lost != 2).then_some((begins + latency_ms, of, false, number as i64)));
+        }
+        events.sort_by_key(|event| event.0);
+        let mut before = 0;
+        let steps: Vec<Step> = events
+            .iter()
+            .map(|event| (event.0 - std::mem::replace(&mut before, event.0), event.1, event.2, event.3))
+            .collect();
+        write_events(&writer, START_NS, keys, &steps);
+        writer.finish().unwrap();
+        let mut pairs = options(&[("a", "b")]);
+        pairs.method.window_ns = 50 * MS;
+        let found = ask(&store, &pairs, "SELECT CAST(ts AS BIGINT), CAST(pipeline AS VARCHAR), coalesce(frame, key_ns), latency_ms FROM latency ORDER BY 1, 2");
+        let int = |column: usize, row: usize| found.column(column).as_primitive::<Int64Type>().value(row);
+        let names = datafusion::arrow::compute::cast(found.column(1), &datafusion::arrow::datatypes::DataType::Utf8).unwrap();
+        let found: Vec<_> = (0..found.num_rows()).map(|row| {
+            let latency = found.column(3).as_primitive::<Float64Type>();
+            let of = u8::from(names.as_string::<i32>().value(row) == "right");
+            let latency = latency.is_valid(row).then(|| latency.value(row) as i64);
+            ((int(0, row) - START_NS) / MS, of, int(2, row), latency)
+        }).collect();
+        let naive = events.iter().filter(|event| event.2).map(|(ts, of, _, number)| {
+            let end = events.iter().find(|e| !e.2 && e.1 == *of && e.3 == *number);
+            let latency = end.map(|end| end.0 - ts).filter(|latency| *latency <= 50);
+            (*ts, *of, *number, latency)
+        });
+        let mut naive: Vec<_> = naive.collect();
+        naive.sort();
+        prop_assert_eq!(found, naive);
+    }
+}
+
+/// Frames: how long after the one before, of which pipeline, how long it takes, which of its events is lost.
+fn frames() -> impl Strategy<Value = Vec<(i64, u8, i64, u8)>> {
+    let lost = prop_oneof![8 => Just(0_u8), 1 => Just(1), 1 => Just(2)];
+    proptest::collection::vec((0..30_i64, 0..2_u8, 0..60_i64, lost), 1..120)
 }
 
 fn aligned_until_last(store: &Store, pairs: &LatencyOptions) {

@@ -1,21 +1,19 @@
-//! Pairing of one pipeline by the best key that both of its stages tell.
+//! Pairing of one pipeline by the key that its events prove to share.
 
 use std::collections::VecDeque;
 
-use arrow_buffer::NullBuffer;
-
+use super::evidence::{Evidence, still_tells};
 use super::{
-    Event, Events, Key, KeylessPairer, Pair, PairCounts, PairOptions, Pairer, Side, Wanted,
+    Event, Events, FrameKeys, Key, KeyColumn, KeylessPairer, MAX_KEYS, Pair, PairCounts,
+    PairOptions, PairedBy, Pairer, Side, Wanted,
 };
 
-/// Keys of an event, at most.
-pub const MAX_KEYS: usize = 4;
-
-/// What identifies the frame of an event, best first; `None` where the event does not tell.
-pub type FrameKeys = [Option<i64>; MAX_KEYS];
-
-/// A column of keys, and which of them are there.
-pub type KeyColumn<'a> = (&'a [i64], Option<&'a NullBuffer>);
+/// The evidence is weighed anew this often, in the time of the events.
+const WEIGH_NS: i64 = 1_000_000_000;
+/// Fewer `stage_b` events prove nothing.
+const ENOUGH: u32 = 16;
+/// Events that wait for a decision, at most.
+const MAX_WAITING: usize = 65_536;
 
 /// Events of any stages and pipelines, as columns of equal length.
 #[derive(Clone, Copy, Debug)]
@@ -28,36 +26,26 @@ pub struct StageEvents<'a> {
     pub pipeline: Option<&'a [u32]>,
 }
 
-/// The keys that the first event of each stage had, a bit a key. They decide how a pipeline is
-/// paired: by the first key that both have, and in order where they share none.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct FirstKeys {
-    /// Of `stage_a`; `None` until it is seen.
-    pub a: Option<u8>,
-    /// Of `stage_b`.
-    pub b: Option<u8>,
-}
-
-impl FirstKeys {
-    fn see(&mut self, side: Side, keys: &FrameKeys) {
-        let seen = match side {
-            Side::A => &mut self.a,
-            Side::B => &mut self.b,
-        };
-        seen.get_or_insert_with(|| {
-            keys.iter().enumerate().fold(0, |set, (at, key)| set | (u8::from(key.is_some()) << at))
-        });
-    }
-
-    /// The number of the key to pair by, once both stages were seen: `Some(None)` where there is
-    /// none.
-    pub fn decided(self) -> Option<Option<usize>> {
-        let both = self.a? & self.b?;
-        Some((both != 0).then(|| both.trailing_zeros() as usize))
+impl StageEvents<'_> {
+    fn keys(&self, row: usize) -> FrameKeys {
+        let mut of_row: FrameKeys = [None; MAX_KEYS];
+        for (key, (id, nulls)) in of_row.iter_mut().zip(self.keys) {
+            *key = nulls.is_none_or(|nulls| nulls.is_valid(row)).then(|| id[row]);
+        }
+        of_row
     }
 }
 
-/// An event that waits for the first one of the other stage.
+/// A frame that is finished, and how that was found.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Paired<P = ()> {
+    /// The frame; `key.group` is the number of its pipeline.
+    pub pair: Pair<P>,
+    /// How it was found; `None` where no event of the other stage was there to pair with.
+    pub by: Option<PairedBy>,
+}
+
+/// An event that waits until it is decided how to pair.
 struct Waiting<P> {
     ts_ns: i64,
     side: Side,
@@ -65,182 +53,347 @@ struct Waiting<P> {
     carry: P,
 }
 
+/// Events until there is evidence.
+struct Opening<P> {
+    window_ns: i64,
+    events: VecDeque<Waiting<P>>,
+    evidence: Evidence,
+    /// When each stage was seen first.
+    first_ns: [Option<i64>; 2],
+}
+
 enum State<P> {
-    /// One of the stages was not seen yet.
-    Open(VecDeque<Waiting<P>>),
-    Keyed(usize, Box<Pairer<P>>),
-    Keyless(Box<KeylessPairer<P>>),
+    Open(Opening<P>),
+    Keyed(u8, Box<Pairer<P>>),
+    Ordered(Box<KeylessPairer<P>>, Box<Evidence>),
 }
 
 /// Pairs the events of one pipeline. `P` is handed through from each `stage_a` event to its row.
+///
+/// Events wait until keys of both stages are seen to be the same, which mostly is with the first
+/// frame that ends, or until a window has passed and keys, if both stages have any, were in vain
+/// often enough: then the frames are paired in order. Where
+/// a key no longer is that of the frames, those on their way are told as ambiguous, and it is
+/// decided anew. An event without a key decides nothing.
 pub struct PipelinePairer<P = ()> {
     options: PairOptions,
-    first: FirstKeys,
+    number: u32,
     state: State<P>,
     watermark_ns: i64,
-    /// Frames dropped before the other stage was seen.
-    dropped: Vec<Pair<P>>,
+    /// When the evidence is weighed; `None` before the first event.
+    weigh_at_ns: Option<i64>,
+    /// Finished frames of what was paired otherwise before.
+    done: Vec<Paired<P>>,
+    /// What became of their events.
     counts: PairCounts,
+    seen: [bool; 2],
 }
 
 impl<P: Copy + Default> PipelinePairer<P> {
-    /// Nothing seen yet, or, by `first`, what was seen before the events that are to come.
-    pub fn new(options: PairOptions, first: FirstKeys) -> Self {
-        let mut pairer = Self {
+    /// Nothing seen yet. `number` goes into the rows' keys.
+    pub fn new(number: u32, options: PairOptions) -> Self {
+        Self {
             options,
-            first,
-            state: State::Open(VecDeque::new()),
+            number,
+            state: State::Open(Opening::new(options.window_ns)),
             watermark_ns: i64::MIN,
-            dropped: Vec::new(),
+            weigh_at_ns: None,
+            done: Vec::new(),
             counts: PairCounts::default(),
-        };
-        pairer.decide();
-        pairer
+            seen: [false; 2],
+        }
     }
 
-    /// What the first events told.
-    pub fn first(&self) -> FirstKeys {
-        self.first
+    /// Whether any event of this stage came.
+    pub fn has_seen(&self, side: Side) -> bool {
+        self.seen[side as usize]
     }
 
-    /// Whether pairing is in order, so that pairs depend on all events before.
-    pub fn is_keyless(&self) -> bool {
-        matches!(self.state, State::Keyless(_))
-    }
-
-    /// The key that an event is paired by, where pairing is by one.
-    pub fn id(&self, keys: &FrameKeys) -> Option<i64> {
+    /// How frames are paired now; `None` while it is open.
+    pub fn paired_by(&self) -> Option<PairedBy> {
         match self.state {
-            State::Keyed(kind, _) => keys[kind],
-            _ => None,
+            State::Open(_) => None,
+            State::Keyed(kind, _) => Some(PairedBy::Key(kind)),
+            State::Ordered(..) => Some(PairedBy::Order),
         }
     }
 
     /// Takes an event, as late as the options allow.
     pub fn push(&mut self, ts_ns: i64, side: Side, keys: FrameKeys, carry: P) {
-        self.advance(ts_ns.saturating_sub(self.options.lateness_ns.max(0)));
-        if let State::Open(events) = &mut self.state {
-            events.push_back(Waiting { ts_ns, side, keys, carry });
-            self.first.see(side, &keys);
-            return self.decide();
-        }
+        self.advance(self.watermark_of(ts_ns));
+        self.weigh_at_ns.get_or_insert_with(|| next_weighing(ts_ns));
+        self.seen[side as usize] = true;
         self.pair(Waiting { ts_ns, side, keys, carry });
+        if let State::Open(opening) = &self.state
+            && let Some(kind) = opening.evidence.sure()
+        {
+            self.decide(PairedBy::Key(kind));
+        }
     }
 
-    /// Takes events as columns, at most [`MAX_KEYS`] of keys; `side` and `carry` are asked for each
-    /// row. The rows are the same as of [`Self::push`].
+    /// Takes events of this pipeline as columns; `side` and `carry` are asked for each row. The rows
+    /// are the same as of [`Self::push`].
     ///
     /// # Panics
     /// When the columns differ in length.
     pub fn push_columns(
         &mut self,
-        ts_ns: &[i64],
-        keys: &[KeyColumn<'_>],
+        events: &StageEvents<'_>,
         side: impl Fn(usize) -> Option<Side>,
         carry: impl Fn(usize) -> P,
     ) {
-        for row in 0..ts_ns.len() {
-            if let State::Keyed(kind, pairer) = &mut self.state {
-                let (id, nulls) = keys[*kind];
-                let nulls = nulls.map(|nulls| nulls.slice(row, nulls.len() - row));
-                let (ts_ns, id, id_nulls) = (&ts_ns[row..], &id[row..], nulls.as_ref());
-                let events = Events { ts_ns, id, id_nulls, group: None };
-                return pairer.push_columns(&events, |at| side(row + at), |at| carry(row + at));
+        let mut start = 0;
+        while start < events.ts_ns.len() {
+            let end = self.weighed_with(&events.ts_ns[start..]) + start;
+            if let State::Keyed(kind, pairer) = &mut self.state
+                && end > start
+            {
+                let (id, nulls) = events.keys[usize::from(*kind)];
+                let nulls = nulls.map(|nulls| nulls.slice(start, end - start));
+                let (ts_ns, id) = (&events.ts_ns[start..end], &id[start..end]);
+                let of = Events { ts_ns, id, id_nulls: nulls.as_ref(), group: None };
+                pairer.push_columns(&of, |row| side(start + row), |row| carry(start + row));
+                self.follow(ts_ns);
+                start = end;
+                continue;
             }
-            let Some(side) = side(row) else { continue };
-            let mut of_row: FrameKeys = [None; MAX_KEYS];
-            for (key, (id, nulls)) in of_row.iter_mut().zip(keys) {
-                *key = nulls.is_none_or(|nulls| nulls.is_valid(row)).then(|| id[row]);
+            if let Some(side) = side(start) {
+                self.push(events.ts_ns[start], side, events.keys(start), carry(start));
+            } else {
+                self.advance(self.watermark_of(events.ts_ns[start]));
             }
-            self.push(ts_ns[row], side, of_row, carry(row));
+            start += 1;
         }
+    }
+
+    /// The same for some rows, ascending, of events of any pipelines.
+    pub(super) fn push_rows(
+        &mut self,
+        events: &StageEvents<'_>,
+        rows: &[u32],
+        side: impl Fn(usize) -> Option<Side>,
+        carry: impl Fn(usize) -> P,
+    ) {
+        let at = |row: &u32| *row as usize;
+        let ts_ns: Vec<i64> = rows.iter().map(|row| events.ts_ns[at(row)]).collect();
+        let mut start = 0;
+        while start < rows.len() {
+            let end = self.weighed_with(&ts_ns[start..]) + start;
+            if let State::Keyed(kind, pairer) = &mut self.state
+                && end > start
+            {
+                let (id, nulls) = events.keys[usize::from(*kind)];
+                let (ts_ns, rows) = (&ts_ns[start..end], &rows[start..end]);
+                let id: Vec<i64> = rows.iter().map(|row| id[at(row)]).collect();
+                let nulls: Option<arrow_buffer::NullBuffer> =
+                    nulls.map(|nulls| rows.iter().map(|row| nulls.is_valid(at(row))).collect());
+                let of = Events { ts_ns, id: &id, id_nulls: nulls.as_ref(), group: None };
+                pairer.push_columns(&of, |row| side(at(&rows[row])), |row| carry(at(&rows[row])));
+                self.follow(ts_ns);
+                start = end;
+                continue;
+            }
+            let row = at(&rows[start]);
+            if let Some(side) = side(row) {
+                self.push(ts_ns[start], side, events.keys(row), carry(row));
+            }
+            start += 1;
+        }
+    }
+
+    /// How many of the events come before the evidence is weighed again.
+    fn weighed_with(&self, ts_ns: &[i64]) -> usize {
+        let Some(weigh_at_ns) = self.weigh_at_ns else { return 0 };
+        let is_due = |ts_ns: &i64| self.watermark_of(*ts_ns) >= weigh_at_ns;
+        ts_ns.iter().position(is_due).unwrap_or(ts_ns.len())
+    }
+
+    fn watermark_of(&self, ts_ns: i64) -> i64 {
+        ts_ns.saturating_sub(self.options.lateness_ns.max(0))
+    }
+
+    /// Notes how far events came that went to the pairer by themselves.
+    fn follow(&mut self, ts_ns: &[i64]) {
+        let last_ns = ts_ns.iter().copied().max().unwrap_or(i64::MIN);
+        self.watermark_ns = self.watermark_ns.max(self.watermark_of(last_ns));
     }
 
     fn pair(&mut self, event: Waiting<P>) {
         let Waiting { ts_ns, side, keys, carry } = event;
         match &mut self.state {
-            State::Open(_) => {}
-            State::Keyless(pairer) => {
+            State::Open(opening) => opening.push(event),
+            State::Ordered(pairer, evidence) => {
+                evidence.see(ts_ns, side, &keys);
                 pairer.push(Event { ts_ns, key: Key::default(), side, carry });
             }
-            State::Keyed(kind, pairer) => match keys[*kind] {
+            State::Keyed(kind, pairer) => match keys[usize::from(*kind)] {
                 Some(id) => pairer.push(Event { ts_ns, key: Key { group: 0, id }, side, carry }),
-                None => self.counts.unkeyed += 1,
+                None => pairer.pass_over(side),
             },
         }
     }
 
-    fn decide(&mut self) {
-        let Some(kind) = self.first.decided() else { return };
-        let state = match kind {
-            Some(kind) => State::Keyed(kind, Box::new(Pairer::new(self.options))),
-            None => State::Keyless(Box::new(KeylessPairer::new(0, self.options))),
+    /// Pairs so from here on, what waits at first.
+    fn decide(&mut self, by: PairedBy) {
+        let options = self.options;
+        let state = match by {
+            PairedBy::Key(kind) => State::Keyed(kind, Box::new(Pairer::new(options))),
+            PairedBy::Order => State::Ordered(
+                Box::new(KeylessPairer::new(0, options)),
+                Box::new(Evidence::new(options.window_ns)),
+            ),
         };
-        if let State::Open(events) = std::mem::replace(&mut self.state, state) {
-            events.into_iter().for_each(|event| self.pair(event));
+        if let State::Open(opening) = std::mem::replace(&mut self.state, state) {
+            opening.events.into_iter().for_each(|event| self.pair(event));
         }
     }
 
     /// Tells that every event before this instant was pushed.
     pub fn advance(&mut self, watermark_ns: i64) {
-        self.watermark_ns = self.watermark_ns.max(watermark_ns);
+        if watermark_ns <= self.watermark_ns {
+            return;
+        }
+        if let Some(at_ns) = self.weigh_at_ns.filter(|at_ns| *at_ns <= watermark_ns) {
+            self.weigh(at_ns);
+            self.weigh_at_ns = Some(next_weighing(watermark_ns));
+        }
+        self.watermark_ns = watermark_ns;
+        if let State::Open(opening) = &self.state
+            && (opening.is_due(watermark_ns) || opening.events.len() > MAX_WAITING)
+        {
+            self.decide(opening.evidence.likeliest(ENOUGH));
+        }
         match &mut self.state {
             State::Keyed(_, pairer) => pairer.advance(watermark_ns),
-            State::Keyless(pairer) => pairer.advance(watermark_ns),
+            State::Ordered(pairer, _) => pairer.advance(watermark_ns),
             State::Open(_) => self.expire(),
+        }
+    }
+
+    /// Decides anew where the evidence is against what was decided. Events before `at_ns` were
+    /// pushed.
+    fn weigh(&mut self, at_ns: i64) {
+        match &mut self.state {
+            State::Open(_) => {}
+            State::Keyed(_, pairer) => {
+                let tally = pairer.tally();
+                if tally.ends < ENOUGH {
+                    return;
+                }
+                pairer.take_tally();
+                if !still_tells(u64::from(tally.hits), u64::from(tally.ends)) {
+                    pairer.advance(at_ns);
+                    pairer.give_up();
+                    self.close(at_ns, State::Open(Opening::new(self.options.window_ns)));
+                }
+            }
+            State::Ordered(_, evidence) => {
+                let proven = evidence.proven(ENOUGH);
+                evidence.forget(ENOUGH);
+                if let Some(kind) = proven {
+                    let pairer = Box::new(Pairer::new(self.options));
+                    self.close(at_ns, State::Keyed(kind, pairer));
+                }
+            }
+        }
+    }
+
+    /// Ends the present pairing. Frames on their way at `at_ns` are ambiguous.
+    fn close(&mut self, at_ns: i64, next: State<P>) {
+        let by = self.paired_by();
+        let since_ns = at_ns.saturating_sub(self.options.window_ns.max(0));
+        let (rows, counts) = match std::mem::replace(&mut self.state, next) {
+            State::Open(_) => return,
+            State::Keyed(_, mut pairer) => {
+                pairer.finish();
+                (pairer.take(), pairer.counts())
+            }
+            State::Ordered(mut pairer, _) => {
+                pairer.finish();
+                (pairer.take(), pairer.counts())
+            }
+        };
+        self.counts = self.counts + counts;
+        for mut pair in rows.iter() {
+            if by == Some(PairedBy::Order) && pair.latency_ns.is_none() && pair.ts_ns >= since_ns {
+                self.counts.dropped -= u64::from(!pair.ambiguous);
+                self.counts.ambiguous += u64::from(!pair.ambiguous);
+                (pair.ambiguous, pair.confidence) = (true, 0.0);
+            }
+            self.done.push(self.paired(pair, by));
         }
     }
 
     /// Gives up events that the first one of the other stage would come too late for.
     fn expire(&mut self) {
-        let State::Open(events) = &mut self.state else { return };
+        let State::Open(opening) = &mut self.state else { return };
+        if opening.due_ns().is_some() {
+            return;
+        }
         let oldest_ns = self.watermark_ns.saturating_sub(self.options.window_ns.max(0));
-        while let Some(event) = events.front() {
+        while let Some(event) = opening.events.front() {
             match event.side {
                 Side::A if event.ts_ns < oldest_ns => {
                     self.counts.dropped += 1;
-                    let (ts_ns, key, carry) = (event.ts_ns, Key::default(), event.carry);
+                    let key = Key { group: self.number, id: 0 };
+                    let pair = Pair::dropped(event.ts_ns, key, event.carry);
                     if self.options.wanted == Wanted::All {
-                        self.dropped.push(Pair { ts_ns, key, latency_ns: None, carry });
+                        self.done.push(Paired { pair, by: None });
                     }
                 }
                 Side::B if event.ts_ns < self.watermark_ns => self.counts.orphans += 1,
                 _ => return,
             }
-            events.pop_front();
+            opening.events.pop_front();
+        }
+        opening.first_ns = [None; 2];
+        if let Some(event) = opening.events.front() {
+            opening.first_ns[event.side as usize] = Some(event.ts_ns);
         }
     }
 
     /// Tells that no event follows.
     pub fn finish(&mut self) {
+        if let State::Open(opening) = &self.state
+            && opening.due_ns().is_some()
+        {
+            self.decide(opening.evidence.likeliest(ENOUGH));
+        }
         self.advance(i64::MAX);
         match &mut self.state {
             State::Keyed(_, pairer) => pairer.finish(),
-            State::Keyless(pairer) => pairer.finish(),
+            State::Ordered(pairer, _) => pairer.finish(),
             State::Open(_) => {}
         }
     }
 
     /// The frames that are finished, in the order of the options, and forgets them.
-    pub fn take(&mut self) -> Vec<Pair<P>> {
+    pub fn take(&mut self) -> Vec<Paired<P>> {
+        let by = self.paired_by();
         let rows = match &mut self.state {
             State::Open(_) => super::Pairs::default(),
             State::Keyed(_, pairer) => pairer.take(),
-            State::Keyless(pairer) => pairer.take(),
+            State::Ordered(pairer, _) => pairer.take(),
         };
-        let mut done = std::mem::take(&mut self.dropped);
-        done.extend(rows.iter());
+        let mut done = std::mem::take(&mut self.done);
+        done.extend(rows.iter().map(|pair| self.paired(pair, by)));
         done
+    }
+
+    fn paired(&self, mut pair: Pair<P>, by: Option<PairedBy>) -> Paired<P> {
+        pair.key.group = self.number;
+        Paired { pair, by }
     }
 
     /// Every frame that began before this instant was finished.
     pub fn settled_until_ns(&self) -> i64 {
         match &self.state {
-            State::Open(events) => {
-                events.front().map_or(self.watermark_ns, |event| event.ts_ns.min(self.watermark_ns))
+            State::Open(opening) => {
+                let first = opening.events.front();
+                first.map_or(self.watermark_ns, |event| event.ts_ns.min(self.watermark_ns))
             }
             State::Keyed(_, pairer) => pairer.settled_until_ns(),
-            State::Keyless(pairer) => pairer.settled_until_ns(),
+            State::Ordered(pairer, _) => pairer.settled_until_ns(),
         }
     }
 
@@ -249,95 +402,42 @@ impl<P: Copy + Default> PipelinePairer<P> {
         let inner = match &self.state {
             State::Open(_) => PairCounts::default(),
             State::Keyed(_, pairer) => pairer.counts(),
-            State::Keyless(pairer) => pairer.counts(),
+            State::Ordered(pairer, _) => pairer.counts(),
         };
         inner + self.counts
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const NONE: FrameKeys = [None; MAX_KEYS];
-
-    fn keys(frame: Option<i64>, key_ns: Option<i64>) -> FrameKeys {
-        [frame, key_ns, None, None]
+impl<P> Opening<P> {
+    fn new(window_ns: i64) -> Self {
+        let window_ns = window_ns.max(0);
+        // What waits may be of two windows: see when it is due.
+        let evidence = Evidence::new(window_ns.saturating_mul(2));
+        Self { window_ns, events: VecDeque::new(), evidence, first_ns: [None; 2] }
     }
 
-    fn latencies(events: &[(i64, Side, FrameKeys)]) -> (Vec<Option<i64>>, PairCounts) {
-        let options = PairOptions { window_ns: 100, ..PairOptions::default() };
-        let mut pairer = PipelinePairer::new(options, FirstKeys::default());
-        for (ts_ns, side, keys) in events {
-            pairer.push(*ts_ns, *side, *keys, ());
-        }
-        pairer.finish();
-        let found = (pairer.take(), pairer.counts());
-        assert_eq!(as_columns(events, options), found, "columns and single events");
-        (found.0.into_iter().map(|pair| pair.latency_ns).collect(), found.1)
+    fn push(&mut self, event: Waiting<P>) {
+        self.evidence.see(event.ts_ns, event.side, &event.keys);
+        self.first_ns[event.side as usize].get_or_insert(event.ts_ns);
+        self.events.push_back(event);
     }
 
-    fn as_columns(
-        events: &[(i64, Side, FrameKeys)],
-        options: PairOptions,
-    ) -> (Vec<Pair>, PairCounts) {
-        let mut pairer = PipelinePairer::new(options, FirstKeys::default());
-        for batch in events.chunks(2) {
-            let ts_ns: Vec<i64> = batch.iter().map(|event| event.0).collect();
-            let column = |at: usize| {
-                let ids: Vec<i64> = batch.iter().map(|event| event.2[at].unwrap_or(-1)).collect();
-                let nulls: NullBuffer = batch.iter().map(|event| event.2[at].is_some()).collect();
-                (ids, nulls)
-            };
-            let columns = [column(0), column(1)];
-            let keys = columns.each_ref().map(|(ids, nulls)| (ids.as_slice(), Some(nulls)));
-            pairer.push_columns(&ts_ns, &keys, |row| Some(batch[row].1), |_| ());
-        }
-        pairer.finish();
-        (pairer.take(), pairer.counts())
+    /// Whether it is decided by what there is: that a key is no key takes as many events as will do.
+    fn is_due(&self, watermark_ns: i64) -> bool {
+        self.due_ns().is_some_and(|due_ns| due_ns < watermark_ns) && !self.evidence.is_thin(ENOUGH)
     }
 
-    #[test]
-    fn the_first_key_that_both_stages_tell_decides() {
-        // An encoder keeps the running time and loses the number.
-        let (found, _) = latencies(&[
-            (0, Side::A, keys(Some(1), Some(70))),
-            (10, Side::A, keys(Some(2), Some(80))),
-            (30, Side::B, keys(None, Some(80))),
-            (40, Side::B, keys(None, Some(70))),
-            (50, Side::B, keys(Some(9), None)),
-        ]);
-        assert_eq!(found, [Some(40), Some(20)]);
-    }
-
-    #[test]
-    fn without_a_key_in_common_they_are_paired_in_order() {
-        let (found, counts) = latencies(&[
-            (0, Side::A, keys(Some(1), None)),
-            (5, Side::B, NONE),
-            (20, Side::A, keys(Some(2), None)),
-            (25, Side::B, NONE),
-        ]);
-        assert_eq!(found, [Some(5), Some(5)]);
-        assert_eq!(counts.paired, 2);
-    }
-
-    #[test]
-    fn what_waits_for_a_stage_that_never_comes_is_dropped() {
-        let (found, counts) = latencies(&[(0, Side::A, NONE), (500, Side::A, NONE)]);
-        assert_eq!(found, [None, None]);
-        assert_eq!(counts.dropped, 2);
-        let (_, counts) = latencies(&[(0, Side::B, NONE), (500, Side::B, NONE)]);
-        assert_eq!(counts.orphans, 2);
-    }
-
-    #[test]
-    fn an_event_without_the_key_is_counted() {
-        let (found, counts) = latencies(&[
-            (0, Side::A, keys(Some(1), None)),
-            (5, Side::B, keys(Some(1), None)),
-            (6, Side::B, NONE),
-        ]);
-        assert_eq!((found, counts.unkeyed), (vec![Some(5)], 1));
+    /// When it may be decided; `None` while but one stage was seen.
+    fn due_ns(&self) -> Option<i64> {
+        let [a_ns, b_ns] = self.first_ns;
+        Some(a_ns?.max(b_ns?).saturating_add(self.window_ns))
     }
 }
+
+/// The first weighing after an instant.
+fn next_weighing(ts_ns: i64) -> i64 {
+    ts_ns.div_euclid(WEIGH_NS).saturating_add(1).saturating_mul(WEIGH_NS)
+}
+
+#[cfg(test)]
+mod tests;

@@ -4,25 +4,35 @@ use std::ops::{Add, Range};
 
 use arrow_buffer::NullBuffer;
 
-use super::{
-    FirstKeys, KeyColumn, Pair, PairCounts, PairOptions, PipelinePairer, Side, StageEvents,
-};
+use super::{KeyColumn, PairCounts, PairOptions, Paired, PipelinePairer, Side, StageEvents};
+
+/// Rows of one pipeline that follow one another are taken as they lie where there are so many of
+/// them; else they are gathered.
+const LONG_RUN: usize = 64;
 
 /// A [`PipelinePairer`] for each pipeline, and their rows together.
 pub struct Pipelines<P = ()> {
     options: PairOptions,
     pairers: Vec<PipelinePairer<P>>,
     /// Finished rows that were not taken.
-    done: Vec<Pair<P>>,
+    done: Vec<Paired<P>>,
     watermark_ns: i64,
     finished: bool,
+    /// Rows of a batch by pipeline, kept for their memory.
+    rows: Vec<Vec<u32>>,
 }
 
 impl<P: Copy + Default> Pipelines<P> {
     /// Nothing seen yet.
     pub fn new(options: PairOptions) -> Self {
-        let (pairers, done) = (Vec::new(), Vec::new());
-        Self { options, pairers, done, watermark_ns: i64::MIN, finished: false }
+        Self {
+            options,
+            pairers: Vec::new(),
+            done: Vec::new(),
+            watermark_ns: i64::MIN,
+            finished: false,
+            rows: Vec::new(),
+        }
     }
 
     /// Takes events; `side` and `carry` are asked for each row.
@@ -35,29 +45,69 @@ impl<P: Copy + Default> Pipelines<P> {
         side: impl Fn(usize) -> Option<Side>,
         carry: impl Fn(usize) -> P,
     ) {
-        // Rows of one pipeline go in together: mostly there is but one, or they come in runs.
-        let mut start = 0;
-        while start < events.ts_ns.len() {
-            let (pipeline, end) = run(events, start);
-            let keys: Vec<_> = events.keys.iter().map(|key| cut(*key, start..end)).collect();
-            let keys: Vec<_> = keys.iter().map(|(id, nulls)| (*id, nulls.as_ref())).collect();
-            self.pairer(pipeline).push_columns(
-                &events.ts_ns[start..end],
-                &keys,
-                |row| side(start + row),
-                |row| carry(start + row),
-            );
-            start = end;
+        match events.pipeline {
+            None => self.pairer(0).push_columns(events, side, carry),
+            Some(of) if is_in_runs(of) => self.push_runs(events, of, side, carry),
+            Some(of) => self.push_gathered(events, of, side, carry),
         }
         if let Some(&last_ns) = events.ts_ns.iter().max() {
             self.advance(last_ns.saturating_sub(self.options.lateness_ns.max(0)));
         }
     }
 
+    fn push_runs(
+        &mut self,
+        events: &StageEvents<'_>,
+        pipelines: &[u32],
+        side: impl Fn(usize) -> Option<Side>,
+        carry: impl Fn(usize) -> P,
+    ) {
+        let mut start = 0;
+        for run in pipelines.chunk_by(PartialEq::eq) {
+            let rows = start..start + run.len();
+            let keys: Vec<_> = events.keys.iter().map(|key| cut(*key, rows.clone())).collect();
+            let keys: Vec<_> = keys.iter().map(|(id, nulls)| (*id, nulls.as_ref())).collect();
+            let ts_ns = &events.ts_ns[rows];
+            let of_run = StageEvents { ts_ns, keys: &keys, pipeline: None };
+            self.pairer(run[0] as usize).push_columns(
+                &of_run,
+                |row| side(start + row),
+                |row| carry(start + row),
+            );
+            start += run.len();
+        }
+    }
+
+    fn push_gathered(
+        &mut self,
+        events: &StageEvents<'_>,
+        pipelines: &[u32],
+        side: impl Fn(usize) -> Option<Side>,
+        carry: impl Fn(usize) -> P,
+    ) {
+        let mut rows = std::mem::take(&mut self.rows);
+        for (row, pipeline) in pipelines.iter().enumerate() {
+            let pipeline = *pipeline as usize;
+            if pipeline >= rows.len() {
+                rows.resize_with(pipeline + 1, Vec::new);
+            }
+            if side(row).is_some() {
+                rows[pipeline].push(row as u32);
+            }
+        }
+        for (pipeline, rows) in rows.iter_mut().enumerate() {
+            if !rows.is_empty() {
+                self.pairer(pipeline).push_rows(events, rows, &side, &carry);
+                rows.clear();
+            }
+        }
+        self.rows = rows;
+    }
+
     /// Pipelines are numbered as they come.
     fn pairer(&mut self, pipeline: usize) -> &mut PipelinePairer<P> {
         while self.pairers.len() <= pipeline {
-            self.pairers.push(PipelinePairer::new(self.options, FirstKeys::default()));
+            self.pairers.push(PipelinePairer::new(self.pairers.len() as u32, self.options));
         }
         &mut self.pairers[pipeline]
     }
@@ -81,18 +131,18 @@ impl<P: Copy + Default> Pipelines<P> {
     }
 
     /// The rows that are finished, in no order, and forgets them.
-    pub fn take(&mut self) -> Vec<Pair<P>> {
+    pub fn take(&mut self) -> Vec<Paired<P>> {
         std::mem::take(&mut self.done)
     }
 
-    /// The rows that none to come precedes, in order of time, and forgets them. For
-    /// [`Order::StageA`](super::Order::StageA).
-    pub fn take_settled(&mut self) -> Vec<Pair<P>> {
+    /// The rows that none to come precedes, in order of time and then of the pipelines' numbers, and
+    /// forgets them. For [`Order::StageA`](super::Order::StageA).
+    pub fn take_settled(&mut self) -> Vec<Paired<P>> {
         let bound_ns = self.settled_until_ns();
-        self.done.sort_by_key(|pair| pair.ts_ns);
+        self.done.sort_by_key(|row| (row.pair.ts_ns, row.pair.key.group));
         let due = match self.finished {
             true => self.done.len(),
-            false => self.done.partition_point(|pair| pair.ts_ns < bound_ns),
+            false => self.done.partition_point(|row| row.pair.ts_ns < bound_ns),
         };
         let later = self.done.split_off(due);
         std::mem::replace(&mut self.done, later)
@@ -103,14 +153,15 @@ impl<P: Copy + Default> Pipelines<P> {
         self.done.len()
     }
 
-    fn settled_until_ns(&self) -> i64 {
+    /// Every frame that began before this instant was finished.
+    pub fn settled_until_ns(&self) -> i64 {
         let open = self.pairers.iter().map(PipelinePairer::settled_until_ns).min();
         open.unwrap_or(self.watermark_ns)
     }
 
-    /// Whether a pipeline is paired in order, as its stages share no key.
-    pub fn any_keyless(&self) -> bool {
-        self.pairers.iter().any(PipelinePairer::is_keyless)
+    /// Whether any event of this stage came.
+    pub fn has_seen(&self, side: Side) -> bool {
+        self.pairers.iter().any(|pairer| pairer.has_seen(side))
     }
 
     /// What became of the events so far.
@@ -119,12 +170,10 @@ impl<P: Copy + Default> Pipelines<P> {
     }
 }
 
-/// The pipeline of a row, and where the rows of that pipeline end that follow it.
-fn run(events: &StageEvents<'_>, start: usize) -> (usize, usize) {
-    let Some(pipelines) = events.pipeline else { return (0, events.ts_ns.len()) };
-    let pipeline = pipelines[start];
-    let rows = pipelines[start..].iter().take_while(|other| **other == pipeline).count();
-    (pipeline as usize, start + rows)
+/// Whether mostly rows of one pipeline follow one another.
+fn is_in_runs(pipelines: &[u32]) -> bool {
+    let runs = 1 + pipelines.windows(2).filter(|pair| pair[0] != pair[1]).count();
+    pipelines.len() >= LONG_RUN * runs || runs == 1
 }
 
 /// Some rows of a column.
@@ -172,11 +221,10 @@ mod tests {
         }
         pipelines.finish();
         rows.extend(pipelines.take_settled());
-        assert!(rows.is_sorted_by_key(|pair| pair.ts_ns), "in order of time");
-        let mut rows: Vec<_> =
-            rows.into_iter().map(|pair| (pair.ts_ns, pair.latency_ns, pair.carry)).collect();
-        rows.sort_unstable();
-        rows
+        assert!(rows.is_sorted_by_key(|row| (row.pair.ts_ns, row.pair.key.group)), "in order");
+        let rows =
+            rows.into_iter().map(|row| (row.pair.ts_ns, row.pair.latency_ns, row.pair.carry));
+        rows.collect()
     }
 
     proptest! {

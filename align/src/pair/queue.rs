@@ -3,6 +3,7 @@
 //! the window, and never with the length of the stream.
 
 use super::Key;
+use super::rows::{AMBIGUOUS, DROPPED};
 
 /// No slot: the end of a chain.
 const NONE: u32 = u32::MAX;
@@ -17,7 +18,7 @@ pub(super) struct Slot<P> {
     pub ts_ns: i64,
     /// What identifies its frame.
     pub key: Key,
-    /// Nanoseconds to the partner; negative while the event is open.
+    /// Nanoseconds to the partner; [`DROPPED`] while the event is open, or [`AMBIGUOUS`].
     pub latency_ns: i64,
     /// What the caller wants back with the row.
     pub carry: P,
@@ -27,7 +28,12 @@ pub(super) struct Slot<P> {
 impl<P> Slot<P> {
     /// Whether the partner has not come.
     pub fn is_open(&self) -> bool {
-        self.latency_ns < 0
+        self.latency_ns == DROPPED
+    }
+
+    /// Whether nobody will know the partner.
+    pub fn is_unknown(&self) -> bool {
+        self.latency_ns == AMBIGUOUS
     }
 }
 
@@ -46,18 +52,32 @@ pub(super) struct Queue<P> {
     chains: Vec<Chain>,
     head: usize,
     len: usize,
+    /// Events that have gone.
+    popped: u64,
 }
 
 impl<P: Copy + Default> Queue<P> {
     /// An empty queue; it allocates with the first event.
     pub fn new() -> Self {
-        Self { slots: Vec::new(), chains: Vec::new(), head: 0, len: 0 }
+        Self { slots: Vec::new(), chains: Vec::new(), head: 0, len: 0, popped: 0 }
     }
 
     /// Whether nothing is in the ring, open or settled.
     #[inline]
     pub fn is_empty(&self) -> bool {
         self.len == 0
+    }
+
+    /// How many events are in the ring.
+    #[inline]
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// The number of the next event, counted from 0.
+    #[inline]
+    pub fn next_number(&self) -> u64 {
+        self.popped + self.len as u64
     }
 
     /// How many slots are allocated.
@@ -80,7 +100,7 @@ impl<P: Copy + Default> Queue<P> {
         }
         let at = (self.head + self.len) & (self.slots.len() - 1);
         self.len += 1;
-        self.slots[at] = Slot { ts_ns, key, latency_ns: -1, carry, next: NONE };
+        self.slots[at] = Slot { ts_ns, key, latency_ns: DROPPED, carry, next: NONE };
         self.link(at);
     }
 
@@ -113,6 +133,60 @@ impl<P: Copy + Default> Queue<P> {
         None
     }
 
+    /// Settles the newest open event of `key` that `latency_of` finds a latency for, given its time
+    /// and its number: of the first `before` events in the ring, or else the first of the later
+    /// ones. Returns it with its number.
+    #[inline]
+    pub fn settle_newest(
+        &mut self,
+        key: Key,
+        before: usize,
+        latency_of: impl Fn(i64, u64) -> Option<i64>,
+    ) -> Option<(u64, &Slot<P>)> {
+        if self.chains.is_empty() {
+            return None;
+        }
+        let bucket = self.bucket(key);
+        let mask = self.slots.len() - 1;
+        let mut found = None;
+        let (mut previous, mut at) = (NONE, self.chains[bucket].first);
+        while at != NONE {
+            let slot = &self.slots[at as usize];
+            let next = slot.next;
+            if slot.key == key {
+                let place = (at as usize).wrapping_sub(self.head) & mask;
+                if place >= before && found.is_some() {
+                    break;
+                }
+                let number = self.popped + place as u64;
+                if let Some(latency_ns) = latency_of(slot.ts_ns, number) {
+                    found = Some((previous, at, number, latency_ns));
+                }
+            }
+            (previous, at) = (at, next);
+        }
+        let (previous, at, number, latency_ns) = found?;
+        self.unlink(bucket, previous, at);
+        let slot = &mut self.slots[at as usize];
+        slot.latency_ns = latency_ns;
+        Some((number, slot))
+    }
+
+    /// Gives up all open events: nobody will know their partners. Returns how many there were.
+    pub fn give_up(&mut self) -> u64 {
+        let mask = self.slots.len().saturating_sub(1);
+        let mut open = 0;
+        for place in 0..self.len {
+            let slot = &mut self.slots[(self.head + place) & mask];
+            if slot.is_open() {
+                slot.latency_ns = AMBIGUOUS;
+                open += 1;
+            }
+        }
+        self.chains.fill(EMPTY);
+        open
+    }
+
     /// Removes the oldest event.
     #[inline]
     pub fn pop(&mut self) {
@@ -122,6 +196,7 @@ impl<P: Copy + Default> Queue<P> {
         }
         self.head = (self.head + 1) & (self.slots.len() - 1);
         self.len -= 1;
+        self.popped += 1;
     }
 
     /// Takes an open event out of its chain. It is the chain's first unless events came out of

@@ -54,6 +54,12 @@ impl<P: Copy> Reorder<P> {
         self.arrivals += 1;
     }
 
+    /// The first event before `watermark_ns`: others of that instant may still come.
+    pub fn pop_before(&mut self, watermark_ns: i64) -> Option<Event<P>> {
+        let due = self.waiting.peek()?.event.ts_ns < watermark_ns;
+        due.then(|| self.waiting.pop()).flatten().map(|waiting| waiting.event)
+    }
+
     /// The first event at or before `watermark_ns`.
     pub fn pop_until(&mut self, watermark_ns: i64) -> Option<Event<P>> {
         let due = self.waiting.peek()?.event.ts_ns <= watermark_ns;

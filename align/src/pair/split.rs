@@ -26,20 +26,21 @@ impl Default for Split {
 }
 
 impl Split {
-    /// Takes the rows of `chunk`, at most [`CHUNK`], and returns how many had no key.
+    /// Takes the rows of `chunk`, at most [`CHUNK`], and returns how many had no key, by side.
     pub fn fill(
         &mut self,
         chunk: std::ops::Range<usize>,
         nulls: Option<&NullBuffer>,
         side: &impl Fn(usize) -> Option<Side>,
-    ) -> u64 {
+    ) -> [u64; 2] {
         (self.first, self.len_a, self.len_b) = (chunk.start, 0, 0);
-        let mut unkeyed = 0;
+        let mut unkeyed = [0; 2];
         for row in chunk {
             let mut side = side(row);
-            if nulls.is_some_and(|nulls| nulls.is_null(row)) {
-                unkeyed += u64::from(side.is_some());
-                side = None;
+            if nulls.is_some_and(|nulls| nulls.is_null(row))
+                && let Some(side) = side.take()
+            {
+                unkeyed[side as usize] += 1;
             }
             let offset = row - self.first;
             self.sides[offset] = side;

@@ -6,29 +6,64 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// Pairing as the module's head defines it, in quadratic time: every `stage_a` event, in order of
-/// time, takes the first unmatched `stage_b` event that it can have.
+/// Pairing as the module's head defines it, event by event and with all that was before at hand.
 fn by_definition(events: &[Event<u32>], window_ns: i64) -> (Vec<Pair<u32>>, PairCounts) {
     let mut events = events.to_vec();
     events.sort_by_key(|event| event.ts_ns);
-    let (a, b): (Vec<_>, Vec<_>) = events.into_iter().partition(|event| event.side == Side::A);
-    let mut taken = vec![false; b.len()];
     let mut counts = PairCounts::default();
-    let mut rows = Vec::new();
-    for event in a {
-        let partner = (0..b.len()).find(|&at| {
-            let latency_ns = b[at].ts_ns - event.ts_ns;
-            !taken[at] && b[at].key == event.key && (0..=window_ns).contains(&latency_ns)
-        });
-        match partner {
-            Some(at) => (taken[at], counts.paired) = (true, counts.paired + 1),
-            None => counts.dropped += 1,
+    let mut frames: Vec<(Event<u32>, usize, Option<i64>)> = Vec::new();
+    let mut early: Vec<Event<u32>> = Vec::new();
+    let fits = |a: &Event<u32>, b: &Event<u32>| {
+        let latency_ns = b.ts_ns - a.ts_ns;
+        (a.key == b.key && (0..=window_ns).contains(&latency_ns)).then_some(latency_ns)
+    };
+    for event in &events {
+        let group = event.key.group;
+        match event.side {
+            Side::A => {
+                let generation = generation(&frames, event);
+                // One that ended at this very instant, and was told first.
+                let end = early.iter().position(|b| fits(event, b).is_some());
+                let latency_ns = end.and_then(|at| fits(event, &early.remove(at)));
+                frames.push((*event, generation, latency_ns));
+            }
+            Side::B => {
+                let paired =
+                    frames.iter().filter(|(a, _, end)| a.key.group == group && end.is_some());
+                let newest = paired.map(|(_, generation, _)| *generation).max().unwrap_or(0);
+                let open = frames.iter_mut().rev().find(|(a, generation, end)| {
+                    end.is_none() && *generation >= newest && fits(a, event).is_some()
+                });
+                match open {
+                    Some((a, _, end)) => *end = fits(a, event),
+                    None => early.push(*event),
+                }
+            }
         }
-        let latency_ns = partner.map(|at| b[at].ts_ns - event.ts_ns);
-        rows.push(Pair { ts_ns: event.ts_ns, key: event.key, latency_ns, carry: event.carry });
     }
-    counts.orphans = taken.iter().filter(|taken| !**taken).count() as u64;
+    counts.orphans = early.len() as u64;
+    let rows = frames.into_iter().map(|(event, _, latency_ns)| {
+        let Event { ts_ns, key, carry, .. } = event;
+        counts.paired += u64::from(latency_ns.is_some());
+        counts.dropped += u64::from(latency_ns.is_none());
+        Pair { ts_ns, key, latency_ns, ambiguous: false, confidence: 1.0, carry }
+    });
+    let rows = rows.collect();
     (rows, counts)
+}
+
+/// The generation of a frame after those before it: another one where its key was among the last 32
+/// different ones of its generation, but not the very last. (No key here lies below eight others.)
+fn generation(frames: &[(Event<u32>, usize, Option<i64>)], event: &Event<u32>) -> usize {
+    let of_group = frames.iter().filter(|(a, ..)| a.key.group == event.key.group);
+    let Some(last) = of_group.clone().next_back().map(|(_, generation, _)| *generation) else {
+        return 0;
+    };
+    let of_last = of_group.filter(|(_, generation, _)| *generation == last);
+    let mut ids: Vec<i64> = of_last.map(|(a, ..)| a.key.id).collect();
+    ids.dedup();
+    let is_last = ids.last() == Some(&event.key.id);
+    last + usize::from(!is_last && ids.iter().rev().take(32).any(|id| *id == event.key.id))
 }
 
 fn one_by_one(events: &[Event<u32>], options: PairOptions) -> (Vec<Pair<u32>>, PairCounts) {
@@ -122,7 +157,10 @@ proptest! {
         };
         let lateness_ns = events.iter().map(lateness).max().unwrap_or(0);
         let options = PairOptions { lateness_ns, ..window(window_ns) };
-        let expected = by_definition(&events, window_ns);
+        // Where order is restored, frames come before the ends of the same instant.
+        let mut in_order = events.clone();
+        in_order.sort_by_key(|event| (event.ts_ns, event.side));
+        let expected = by_definition(if lateness_ns > 0 { &in_order } else { &events }, window_ns);
         prop_assert_eq!(&one_by_one(&events, options), &expected);
         prop_assert_eq!(&as_columns(&events, options, batch), &expected);
     }
@@ -254,4 +292,6 @@ fn arrays_hold_drops_as_nulls() {
     assert_eq!(arrays.id.values(), &[1, 2]);
     assert!(arrays.latency_ns.is_null(0));
     assert_eq!(arrays.latency_ns.value(1), 3);
+    assert_eq!((arrays.ambiguous.true_count(), arrays.ambiguous.null_count()), (0, 0));
+    assert!(arrays.confidence.is_none(), "keys are certain");
 }

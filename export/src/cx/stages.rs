@@ -2,7 +2,7 @@
 
 use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::{DataType, Int32Type};
-use bl_align::pair::{Pair, PairCounts, PairOptions, Pipelines, StageEvents, sides};
+use bl_align::pair::{Pair, PairCounts, PairOptions, PairedBy, Pipelines, StageEvents, sides};
 use bl_query::{Batches, Query};
 use bl_store::Session;
 
@@ -29,6 +29,7 @@ pub(super) struct StageFrames {
     /// Counted at the end.
     counts: PairCounts,
     ended: bool,
+    any_ordered: bool,
 }
 
 impl StageFrames {
@@ -49,6 +50,7 @@ impl StageFrames {
             tells_drops: pair.metric == Metric::Latency || is_seen(query, pair).await?,
             counts: PairCounts::default(),
             ended: false,
+            any_ordered: false,
         })
     }
 
@@ -99,7 +101,7 @@ impl StageFrames {
                 counts.unkeyed
             ));
         }
-        if self.pairing.any_keyless() {
+        if self.any_ordered {
             notes.push(format!(
                 "events of {stage_a} and {stage_b} carry no frame number, running time or PTS that both tell: they were \
                  paired by their order"
@@ -132,7 +134,8 @@ impl StageFrames {
     fn put(&mut self, frames: &mut Vec<Frame>) {
         let pairs = self.pairing.take_settled();
         frames.reserve(pairs.len());
-        for Pair { ts_ns, latency_ns, .. } in pairs {
+        self.any_ordered |= pairs.iter().any(|row| row.by == Some(PairedBy::Order));
+        for Pair { ts_ns, latency_ns, .. } in pairs.into_iter().map(|row| row.pair) {
             let last_ns = self.last_ns.replace(ts_ns);
             let frame_ns = match self.pair.metric {
                 Metric::Latency => latency_ns,

@@ -1,27 +1,21 @@
 //! Pairs of stage events with the power and the energy of each: the kernels of `bl_align`, fed with rows.
 //!
-//! The live window and the routes over past sessions use the same aligner, so that both show the same rows.
+//! Past sessions are read from table `latency`, which the same kernels make.
 
 use std::collections::{BTreeMap, VecDeque};
 
 use arrow::array::{Array, RecordBatch};
+use bl_align::SETTLING_NS;
 use bl_align::pair::{
-    KeyColumn, Order, Pair, PairCounts, PairOptions, StageError, StageEvents, StagePairs, Wanted,
+    Fate, KeyColumn, Order, Pair, PairCounts, PairOptions, StageError, StageEvents, StagePairs,
+    Wanted,
 };
 
 use super::cells::Cells;
 use super::trace::PowerTrace;
 
-/// How old the power sample of a frame may be, and how far neighbouring samples may be apart: that of the SQL
-/// function `latency`.
-pub const TOLERANCE_NS: i64 = 200_000_000;
-
 /// A pair waits this long for the power samples that cover it, then goes out without what they would tell.
 const POWER_PATIENCE_NS: i64 = 300_000_000;
-
-/// Power samples that have not come this long after a pair will not: the time after which `bl align` takes a frame of a
-/// running session for settled.
-const POWER_SETTLED_NS: i64 = 15_000_000_000;
 
 /// Kinds of keys: frame number, running time, presentation time stamp.
 const KEYS: [&str; 3] = ["frame", "key_ns", "pts_ns"];
@@ -34,8 +28,10 @@ pub type StagePair = (String, String);
 pub struct PairRow {
     /// Time of `stage_a`, nanoseconds UTC.
     pub ts_ns: i64,
-    /// Nanoseconds to `stage_b`; none where the frame was dropped.
+    /// Nanoseconds to `stage_b`; none where the frame was dropped, or where that is not known.
     pub latency_ns: Option<i64>,
+    /// Whether nobody can tell what became of it.
+    pub ambiguous: bool,
     /// System power: the last sample at or before `ts_ns` within the tolerance; NaN where there is none, or where it is
     /// not known yet which one that is.
     pub power_w: f64,
@@ -46,6 +42,11 @@ pub struct PairRow {
 }
 
 impl PairRow {
+    /// Whether it never ended, as far as can be told.
+    pub fn is_dropped(&self) -> bool {
+        self.latency_ns.is_none() && !self.ambiguous
+    }
+
     /// The latency in milliseconds; NaN where the frame was dropped.
     pub fn latency_ms(&self) -> f64 {
         self.latency_ns.map_or(f64::NAN, |ns| ns as f64 / 1e6)
@@ -168,7 +169,7 @@ impl Aligner {
     /// their own, and may be read after the events that they were before.
     pub fn take(&mut self, pair: usize, now_ns: i64) -> Taken {
         let Some(stages) = self.pairs.pairs().get_mut(pair) else { return Taken::default() };
-        let found = stages.pipelines.take();
+        let found = stages.pipelines.take().into_iter().map(|row| row.pair);
         let Waiting { held, late } = &mut self.waiting[pair];
         let mut taken = Taken::default();
         let power = &self.power;
@@ -220,15 +221,16 @@ fn is_settled(power: &PowerTrace, pair: &Pair<Carry>, now_ns: i64) -> bool {
     let end_ns = end_ns(pair);
     pair.latency_ns.is_none()
         || power.settles(pair.ts_ns, end_ns)
-        || now_ns.saturating_sub(end_ns) >= POWER_SETTLED_NS
+        || now_ns.saturating_sub(end_ns) >= SETTLING_NS
 }
 
 /// The row of a pair, with what it cost by the samples that are there.
 fn cost(power: &PowerTrace, pair: &Pair<Carry>) -> PairRow {
     let Pair { ts_ns, latency_ns, carry: frame, .. } = *pair;
+    let ambiguous = pair.fate() == Fate::Ambiguous;
     let (power_w, energy_j) = match latency_ns {
         Some(_) => (power.power_w(ts_ns), power.energy_j(ts_ns, end_ns(pair))),
         None => (f64::NAN, f64::NAN),
     };
-    PairRow { ts_ns, latency_ns, power_w, energy_j, frame }
+    PairRow { ts_ns, latency_ns, ambiguous, power_w, energy_j, frame }
 }

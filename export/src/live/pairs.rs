@@ -97,13 +97,16 @@ impl PairWindow {
     }
 }
 
-/// The shape **pairs** of `web/API.md`: the rows that reached `stage_b`, then those that were dropped, each sorted by
-/// time.
+/// The shape **pairs** of `web/API.md`: the rows that reached `stage_b`, then those that were dropped, then those of
+/// which nobody can tell, each sorted by time.
 pub fn pairs_json(pair: &str, rows: &[PairRow]) -> Map<String, Value> {
-    let (mut paired, mut dropped): (Vec<&PairRow>, Vec<&PairRow>) =
+    let (mut paired, others): (Vec<&PairRow>, Vec<&PairRow>) =
         rows.iter().partition(|row| row.latency_ns.is_some());
-    paired.sort_by_key(|row| row.ts_ns);
-    dropped.sort_by_key(|row| row.ts_ns);
+    let (mut ambiguous, mut dropped): (Vec<&PairRow>, Vec<&PairRow>) =
+        others.into_iter().partition(|row| row.ambiguous);
+    for rows in [&mut paired, &mut dropped, &mut ambiguous] {
+        rows.sort_by_key(|row| row.ts_ns);
+    }
     let column = |rows: &[&PairRow], f: &dyn Fn(&PairRow) -> Value| -> Value {
         rows.iter().map(|row| f(row)).collect()
     };
@@ -116,6 +119,7 @@ pub fn pairs_json(pair: &str, rows: &[PairRow]) -> Map<String, Value> {
     out.insert("frame".into(), column(&paired, &|row| json!(row.frame)));
     out.insert("dropped_t".into(), column(&dropped, &|row| json!(ms(row.ts_ns))));
     out.insert("dropped_frame".into(), column(&dropped, &|row| json!(row.frame)));
+    out.insert("ambiguous_t".into(), column(&ambiguous, &|row| json!(ms(row.ts_ns))));
     out
 }
 

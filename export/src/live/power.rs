@@ -4,9 +4,10 @@ use std::collections::VecDeque;
 
 use serde_json::{Map, Value, json};
 
-use super::aligner::TOLERANCE_NS;
 use super::cells::Cells;
 use super::time::{json_number, ms};
+use bl_align::DEFAULT_TOLERANCE_NS;
+use bl_align::energy::joules_between;
 
 /// The columns of table `benchlab` that are the shape **power**: sums and rails, without single wires.
 pub const POWER_COLUMNS: [&str; 15] = [
@@ -151,19 +152,17 @@ impl Board {
 
     fn integrate(&mut self, last: &PowerRow, sample: &PowerRow) {
         let step_ns = sample.ts_ns - last.ts_ns;
-        if step_ns > TOLERANCE_NS || self.period_ns.is_some_and(|p| step_ns as f64 > 2.5 * p) {
+        if step_ns > DEFAULT_TOLERANCE_NS
+            || self.period_ns.is_some_and(|p| step_ns as f64 > 2.5 * p)
+        {
             self.note_silence(step_ns, sample.ts_ns);
         } else {
             let period = self.period_ns.unwrap_or(step_ns as f64);
             self.period_ns = Some(period + 0.02 * (step_ns as f64 - period));
         }
-        if step_ns <= TOLERANCE_NS {
-            for (column, joules) in self.joules.iter_mut().enumerate() {
-                let mean_w = (last.watts(column) + sample.watts(column)) / 2.0;
-                if mean_w.is_finite() {
-                    *joules += mean_w * step_ns as f64 / 1e9;
-                }
-            }
+        for (column, joules) in self.joules.iter_mut().enumerate() {
+            let at = |row: &PowerRow| (row.ts_ns, row.watts(column));
+            *joules += joules_between(at(last), at(sample), DEFAULT_TOLERANCE_NS).unwrap_or(0.0);
         }
     }
 

@@ -111,8 +111,10 @@ fn alignment_json(pair: &PairWindow, now_ns: i64) -> Value {
         pair.rows.iter().rev().take(64).filter_map(|r| Some(r.ts_ns + r.latency_ns?)).max();
     json!({
         "pair": *pair.name, "state": if paired > 0 { "up" } else { "idle" },
-        "paired": counts.paired, "dropped": counts.dropped,
-        "open": pair.begun.saturating_sub(counts.paired + counts.dropped + counts.late),
+        "paired": counts.paired, "dropped": counts.dropped, "ambiguous": counts.ambiguous,
+        "open": pair.begun.saturating_sub(
+            counts.paired + counts.dropped + counts.ambiguous + counts.late
+        ),
         "rate_hz": paired as f64 / 5.0,
         "delay_ms": newest.map(|ns| (now_ns - ns) as f64 / 1e6),
         "sensor_lag_ms": null, "lag_confidence": null,

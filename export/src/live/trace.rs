@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use bl_align::energy::{EnergyIndex, EnergyOptions, Gaps, Method};
 
-use super::aligner::TOLERANCE_NS;
+use bl_align::DEFAULT_TOLERANCE_NS;
 
 /// System power of one board, in order of time.
 pub(super) struct PowerTrace {
@@ -18,7 +18,7 @@ impl PowerTrace {
         let options = EnergyOptions {
             method: Method::Trapezoid,
             gaps: Gaps::Null,
-            tolerance_ns: TOLERANCE_NS,
+            tolerance_ns: DEFAULT_TOLERANCE_NS,
         };
         Self { samples: VecDeque::new(), line: EnergyIndex::new(options) }
     }
@@ -53,7 +53,8 @@ impl PowerTrace {
     pub fn power_w(&self, ts_ns: i64) -> f64 {
         let after = self.samples.partition_point(|(ts, _)| *ts <= ts_ns);
         let last = after.checked_sub(1).and_then(|at| self.samples.get(at));
-        last.filter(|(ts, _)| ts_ns - ts <= TOLERANCE_NS).map_or(f64::NAN, |(_, watts)| *watts)
+        last.filter(|(ts, _)| ts_ns - ts <= DEFAULT_TOLERANCE_NS)
+            .map_or(f64::NAN, |(_, watts)| *watts)
     }
 
     /// Joules between two instants; NaN where they are unknown.
@@ -87,8 +88,8 @@ mod tests {
         assert_eq!(trace.power_w(19 * MS), 100.0);
         assert!(trace.power_w(-1).is_nan(), "before the first");
         assert!(trace.power_w(39 * MS).is_nan(), "not the reading before the one that is missing");
-        assert_eq!(trace.power_w(40 * MS + TOLERANCE_NS), 140.0);
-        assert!(trace.power_w(40 * MS + TOLERANCE_NS + 1).is_nan(), "too old");
+        assert_eq!(trace.power_w(40 * MS + DEFAULT_TOLERANCE_NS), 140.0);
+        assert!(trace.power_w(40 * MS + DEFAULT_TOLERANCE_NS + 1).is_nan(), "too old");
         // The line goes from the reading before to the one after.
         assert!((trace.energy_j(0, 40 * MS) - 4.8).abs() < 1e-12);
     }

@@ -9,7 +9,9 @@ use bl_align::pair::StageError;
 use bl_schemas::Table;
 use serde_json::{Value, json};
 
-use super::aligner::{Aligner, PairRow, StagePair, TOLERANCE_NS};
+use bl_align::DEFAULT_TOLERANCE_NS;
+
+use super::aligner::{Aligner, PairRow, StagePair};
 use super::boards::Boards;
 use super::catalog::Entry;
 use super::cells::Cells;
@@ -72,7 +74,7 @@ impl Window {
         let options = EnergyOptions {
             method: Method::Trapezoid,
             gaps: Gaps::Bridge,
-            tolerance_ns: TOLERANCE_NS,
+            tolerance_ns: DEFAULT_TOLERANCE_NS,
         };
         Ok(Self {
             aligner: Aligner::new(pairs, window_ns, LATENESS_NS)?,

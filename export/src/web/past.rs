@@ -1,10 +1,11 @@
-//! Rows of a session on disk, read through `bl_query` and aligned by the same kernels as the live window.
+//! Rows of a session on disk, read through `bl_query`; frames are those of table `latency`.
 
 use std::sync::Arc;
 
-use arrow::array::RecordBatch;
+use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::compute::cast;
-use arrow::datatypes::{DataType, Field, Schema};
+use arrow::datatypes::{DataType, Field, Float64Type, Schema};
+use bl_query::latency::{LatencyOptions, Method};
 use bl_query::tables::SessionFilter;
 use bl_query::{Query, QueryError, Settings};
 use bl_store::{Footer, Store};
@@ -12,9 +13,7 @@ use bl_store::{Footer, Store};
 use super::params::Params;
 use super::problem::Problem;
 use super::thin::Buckets;
-use crate::live::{
-    Aligner, Cells, Entry, POWER_COLUMNS, PairRow, PowerRow, StagePair, TOLERANCE_NS,
-};
+use crate::live::{Cells, Entry, POWER_COLUMNS, PairRow, PowerRow, StagePair};
 
 /// Memory of one query.
 const MEMORY_BYTES: usize = 512 << 20;
@@ -28,6 +27,8 @@ pub(super) struct Past {
     pub pair: Option<StagePair>,
     /// The board; the one with the first sample where none was named.
     pub device: Option<String>,
+    /// The one that was named.
+    asked_device: Option<String>,
     pub from_ns: i64,
     pub to_ns: i64,
     pub points: usize,
@@ -60,12 +61,13 @@ impl Past {
                 }
             },
         };
-        let device = match params.text("device") {
-            Some(device) => Some(device.to_string()),
+        let asked_device = params.text("device").map(str::to_string);
+        let device = match &asked_device {
+            Some(device) => Some(device.clone()),
             None => first_board(&entry)?,
         };
         let points = params.number("points", 2, 20_000)?.unwrap_or(2_000);
-        Ok(Self { entry, store, pair, device, from_ns, to_ns, points, window_ns })
+        Ok(Self { entry, store, pair, device, asked_device, from_ns, to_ns, points, window_ns })
     }
 
     /// The name of the pair.
@@ -82,26 +84,28 @@ impl Past {
         let settings = Settings { memory_bytes: Some(MEMORY_BYTES), ..Settings::default() };
         let query = Query::new(&settings).map_err(Problem::fault)?;
         let filter = SessionFilter::Named(vec![self.entry.session.id().clone()]);
-        query.register_store(self.store.clone(), filter).map_err(Problem::fault)?;
+        let method = Method {
+            window_ns: self.window_ns,
+            device: self.asked_device.clone(),
+            ..Method::default()
+        };
+        let pairs = self.pair.iter().cloned().collect();
+        let latency = LatencyOptions { pairs, method };
+        query.register_store_with(self.store.clone(), filter, latency).map_err(Problem::fault)?;
         let frame = query.sql(sql).await.map_err(Problem::fault)?;
         frame.collect().await.map_err(|e| Problem::fault(QueryError::run(e)))
     }
 
-    fn between(&self, before_ns: i64, after_ns: i64) -> String {
-        let from = stamp(self.from_ns.saturating_sub(before_ns));
-        let to = stamp(self.to_ns.saturating_add(after_ns));
+    fn between(&self) -> String {
+        let (from, to) = (stamp(self.from_ns), stamp(self.to_ns));
         format!("ts >= {from} AND ts <= {to}")
     }
 
     /// Samples of the board, sorted by time.
     pub async fn power(&self) -> Result<Vec<PowerRow>, Problem> {
-        self.power_between(0, 0).await
-    }
-
-    async fn power_between(&self, before_ns: i64, after_ns: i64) -> Result<Vec<PowerRow>, Problem> {
         let Some(device) = &self.device else { return Ok(Vec::new()) };
         let columns = POWER_COLUMNS.join(", ");
-        let (between, device) = (self.between(before_ns, after_ns), quoted(device));
+        let (between, device) = (self.between(), quoted(device));
         let sql = format!(
             "SELECT ts, {columns} FROM benchlab WHERE device_uid = {device} AND {between} ORDER BY ts"
         );
@@ -118,27 +122,30 @@ impl Past {
 
     /// Frames that entered `stage_a` in the time asked for, sorted by that time.
     pub async fn frames(&self) -> Result<Vec<PairRow>, Problem> {
-        let Some(pair @ (a, b)) = &self.pair else { return Ok(Vec::new()) };
-        let pairs = std::slice::from_ref(pair);
-        let mut aligner = Aligner::new(pairs, self.window_ns, 0).map_err(Problem::fault)?;
-        for sample in self.power_between(TOLERANCE_NS, self.window_ns).await? {
-            aligner.push_power(sample.ts_ns, sample.watts(0));
-        }
+        let Some((a, b)) = &self.pair else { return Ok(Vec::new()) };
         let sql = format!(
-            "SELECT ts, pipeline, stage, frame, key_ns, pts_ns FROM pipeline \
-             WHERE stage IN ({}, {}) AND {} ORDER BY ts",
+            "SELECT ts, frame, latency_ms, dropped, power_w, energy_j FROM latency \
+             WHERE stage_a = {} AND stage_b = {} AND {} ORDER BY ts",
             quoted(a),
             quoted(b),
-            self.between(0, self.window_ns)
+            self.between()
         );
+        let mut out = Vec::new();
         for batch in self.rows(&sql).await? {
-            aligner.push_events(&with_strings(&batch)?).map_err(Problem::fault)?;
+            let cells = Cells(&batch);
+            let ms = batch["latency_ms"].as_primitive::<Float64Type>();
+            let dropped = batch["dropped"].as_boolean();
+            out.extend((0..cells.rows()).map(|row| PairRow {
+                ts_ns: cells.ts()[row],
+                // Milliseconds were whole nanoseconds.
+                latency_ns: ms.is_valid(row).then(|| (ms.value(row) * 1e6).round() as i64),
+                ambiguous: dropped.is_null(row),
+                power_w: cells.number("power_w", row),
+                energy_j: cells.number("energy_j", row),
+                frame: cells.int("frame", row),
+            }));
         }
-        aligner.finish();
-        let mut rows = aligner.take(0, i64::MAX).rows;
-        rows.retain(|row| row.ts_ns <= self.to_ns);
-        rows.sort_by_key(|row| row.ts_ns);
-        Ok(rows)
+        Ok(out)
     }
 
     /// The last row of each bucket of each key of a slow table, in the table's row schema.
@@ -159,7 +166,7 @@ impl Past {
             by = by.join(", "),
             from = self.from_ns,
             table = table.name,
-            between = self.between(0, 0),
+            between = self.between(),
         );
         self.rows(&sql).await?.iter().map(with_strings).collect()
     }

@@ -101,7 +101,7 @@ pub(super) async fn part(
 
 async fn latency(past: &Past) -> Result<Value, Problem> {
     let all = past.frames().await?;
-    let (paired, dropped): (Vec<PairRow>, Vec<PairRow>) =
+    let (paired, others): (Vec<PairRow>, Vec<PairRow>) =
         all.iter().partition(|row| row.latency_ns.is_some());
     let is_exact = paired.len() <= 2 * past.points;
     let ts: Vec<i64> = paired.iter().map(|row| row.ts_ns).collect();
@@ -113,8 +113,8 @@ async fn latency(past: &Past) -> Result<Value, Problem> {
         true => paired.clone(),
         false => extremes(&ts, &columns, past.buckets()).into_iter().map(|i| paired[i]).collect(),
     };
-    let every = dropped.len().div_ceil(past.points).max(1);
-    kept.extend(dropped.iter().step_by(every));
+    let every = others.len().div_ceil(past.points).max(1);
+    kept.extend(others.iter().step_by(every));
     let mut out = pairs_json(&past.pair_name().unwrap_or_else(|| ",".into()), &kept);
     out.insert("total".into(), json!(paired.len()));
     out.insert("exact".into(), json!(is_exact));

@@ -63,7 +63,9 @@ fn latency(frames: &[PairRow]) -> Value {
     let mut values: Values = all.iter().copied().collect();
     let p = values.percentiles(&[0.0, 0.5, 0.95, 0.99, 0.999, 1.0]);
     json!({
-        "count": all.len(), "dropped": frames.len() - all.len(),
+        "count": all.len(),
+        "dropped": frames.iter().filter(|row| row.is_dropped()).count(),
+        "ambiguous": frames.iter().filter(|row| row.ambiguous).count(),
         "min_ms": p[0], "mean_ms": json_number(mean(&all)), "max_ms": p[5],
         "p50_ms": p[1], "p95_ms": p[2], "p99_ms": p[3], "p999_ms": p[4],
     })
@@ -148,7 +150,7 @@ mod tests {
 
     fn row(ts_ns: i64, latency_ms: f64, power_w: f64) -> PairRow {
         let latency_ns = (!latency_ms.is_nan()).then_some((latency_ms * 1e6) as i64);
-        PairRow { ts_ns, latency_ns, power_w, energy_j: f64::NAN, frame: None }
+        PairRow { ts_ns, latency_ns, ambiguous: false, power_w, energy_j: f64::NAN, frame: None }
     }
 
     #[test]

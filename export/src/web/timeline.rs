@@ -1,12 +1,14 @@
 //! A session second by second.
 
+use bl_align::DEFAULT_TOLERANCE_NS;
+use bl_align::energy::joules_between;
 use bl_align::quantile::Values;
 use serde_json::{Map, Value, json};
 
 use super::past::Past;
 use super::problem::Problem;
 use super::thin::mean;
-use crate::live::{PairRow, PowerRow, TOLERANCE_NS, json_number, ms};
+use crate::live::{PairRow, PowerRow, json_number, ms};
 
 const SECOND_NS: i64 = 1_000_000_000;
 
@@ -66,7 +68,7 @@ fn bin(
     [
         json!(ms(begin_ns)),
         json!(latencies.len()),
-        json!(frames.len() - latencies.len()),
+        json!(frames.iter().filter(|row| row.is_dropped()).count()),
         json!(p[0]),
         json_number(mean(&latencies)),
         json!(p[3]),
@@ -83,11 +85,10 @@ fn bin(
 /// whole.
 fn energy_j(last: Option<PowerRow>, power: &[PowerRow]) -> f64 {
     let samples: Vec<PowerRow> = last.into_iter().chain(power.iter().copied()).collect();
-    let steps = samples.windows(2).filter_map(|two| {
-        let step_ns = two[1].ts_ns - two[0].ts_ns;
-        let watts = (two[0].watts(0) + two[1].watts(0)) / 2.0;
-        (step_ns <= TOLERANCE_NS && watts.is_finite()).then(|| watts * step_ns as f64 / 1e9)
-    });
+    let at = |row: &PowerRow| (row.ts_ns, row.watts(0));
+    let steps = samples
+        .windows(2)
+        .filter_map(|two| joules_between(at(&two[0]), at(&two[1]), DEFAULT_TOLERANCE_NS));
     let joules: Vec<f64> = steps.collect();
     if joules.is_empty() { f64::NAN } else { joules.iter().sum() }
 }

@@ -4,6 +4,7 @@ use bl_schemas::Table;
 use bl_store::clock::Anchor;
 use bl_store::{ColumnIndex, Rows};
 
+use super::identity::Pipelines;
 use super::line::{Event, Mark};
 use crate::source::{Context, SourceError};
 
@@ -13,6 +14,7 @@ pub(super) struct Batches {
     pub anchor: Anchor,
     pub events: EventRows,
     pub marks: MarkRows,
+    pub pipelines: Pipelines,
 }
 
 impl Batches {
@@ -21,6 +23,7 @@ impl Batches {
             anchor,
             events: EventRows::new(table("pipeline")?),
             marks: MarkRows::new(table("marks")?),
+            pipelines: Pipelines::default(),
         })
     }
 
@@ -45,6 +48,7 @@ fn table(name: &str) -> Result<&'static Table, SourceError> {
 pub(super) struct EventRows {
     rows: Rows,
     pipeline: ColumnIndex,
+    sender: ColumnIndex,
     stage: ColumnIndex,
     frame: ColumnIndex,
     key_ns: ColumnIndex,
@@ -57,6 +61,7 @@ impl EventRows {
         let rows = Rows::new(table);
         Self {
             pipeline: rows.column("pipeline"),
+            sender: rows.column("sender"),
             stage: rows.column("stage"),
             frame: rows.column("frame"),
             key_ns: rows.column("key_ns"),
@@ -66,10 +71,19 @@ impl EventRows {
         }
     }
 
+    /// Takes an event of the pipeline that is recorded by that name.
     #[inline]
-    pub fn push(&mut self, ts: i64, source: &str, event: &Event) {
+    pub fn push(
+        &mut self,
+        ts: i64,
+        source: &str,
+        sender: &str,
+        pipeline: Option<&str>,
+        event: &Event,
+    ) {
         self.rows.begin(ts, source);
-        self.rows.str(self.pipeline, event.pipeline.as_deref());
+        self.rows.str(self.pipeline, pipeline);
+        self.rows.str(self.sender, sender);
         self.rows.str(self.stage, event.stage.as_ref());
         self.rows.i64(self.frame, event.frame);
         self.rows.i64(self.key_ns, event.key_ns);

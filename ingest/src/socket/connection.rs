@@ -1,12 +1,14 @@
 //! One sender: its bytes become lines, and its lines rows.
 
 use std::os::fd::OwnedFd;
+use std::sync::Arc;
 
 use bl_store::clock::{Anchor, monotonic_ns};
 use memchr::memchr;
 use rustix::io::Errno;
 
 use super::batches::Batches;
+use super::identity::{Pipelines, Process, Sender};
 use super::line::{Event, Line, Mark};
 use super::sequence::Sequences;
 use super::server::next_tick_ns;
@@ -33,6 +35,9 @@ pub(super) struct Connection {
     number: u64,
     /// What it calls itself.
     name: String,
+    /// What it is in table `pipeline`.
+    sender: String,
+    told: Told,
     source: &'static str,
     /// The beginning of a line whose end has not come yet.
     carry: Vec<u8>,
@@ -62,9 +67,11 @@ impl Connection {
     /// The connection of that number.
     pub fn new(fd: OwnedFd, number: u64) -> Self {
         Self {
-            fd,
             number,
             name: String::new(),
+            sender: sender(&fd, number),
+            told: Told::new(Sender::Connection(number)),
+            fd,
             source: SOURCE,
             carry: Vec::new(),
             skipping: false,
@@ -159,6 +166,11 @@ impl Connection {
             Ok(Line::Hello(hello)) => {
                 self.source = if hello.simulated { SIMULATED_SOURCE } else { SOURCE };
                 self.name = cut(hello.name.as_bytes());
+                if let Some(process) = hello.process {
+                    batches.pipelines.leave(self.number);
+                    self.sender = process.to_string();
+                    self.told = Told::new(Sender::Process(process));
+                }
                 Ok(())
             }
             Err(why) => Err(why),
@@ -171,7 +183,8 @@ impl Connection {
     fn event(&mut self, event: &Event, receipt_ns: i64, to: &mut Batches) -> Result<(), String> {
         let ts = self.stamp(event.ts_ns, receipt_ns, to.anchor)?;
         let pipeline = event.pipeline.as_deref();
-        to.events.push(ts, self.source, event);
+        let told = self.told.name(&mut to.pipelines, pipeline, &event.stage);
+        to.events.push(ts, self.source, &self.sender, told, event);
         if let Some(seq) = event.seq
             && self.sequences.note(pipeline.unwrap_or_default(), seq)
         {
@@ -214,26 +227,91 @@ impl Connection {
         self.report_at_ns.get_or_insert(now_ns + REPORT_NS);
     }
 
+    /// Tells that it is gone.
+    pub fn leave(&self, batches: &mut Batches) {
+        batches.pipelines.leave(self.number);
+    }
+
     /// Writes what was bad or missing since the last report into `health`.
     pub fn report(&mut self, context: &Context) {
         self.report_at_ns = None;
         if self.malformed > 0 {
             let first = std::mem::take(&mut self.first_malformed);
-            let detail = format!("{}: the first bad line: {first}", self.sender());
+            let detail = format!("{}: the first bad line: {first}", self.title());
             context.lost(Reason::Malformed, std::mem::take(&mut self.malformed), detail);
         }
         for (pipeline, count) in self.sequences.take_missing() {
             let detail =
-                format!("{}, pipeline '{pipeline}': numbers are missing in seq", self.sender());
+                format!("{}, pipeline '{pipeline}': numbers are missing in seq", self.title());
             context.lost(Reason::SenderDropped, count, detail);
         }
     }
 
-    fn sender(&self) -> String {
+    fn title(&self) -> String {
         match self.name.as_str() {
             "" => format!("sender {}", self.number),
             name => format!("sender {} '{name}'", self.number),
         }
+    }
+}
+
+/// The process at the other end, where the system tells it, else the connection.
+fn sender(fd: &OwnedFd, number: u64) -> String {
+    let peer = rustix::net::sockopt::socket_peercred(fd).ok();
+    let process = peer.and_then(|peer| Process::of(peer.pid.as_raw_pid().into()));
+    process.map_or_else(|| format!("#{number}"), |process| process.to_string())
+}
+
+/// Names that are remembered; a sender of more is slower.
+const REMEMBERED: usize = 1024;
+
+/// The names that a sender's pipelines are recorded by, as it was answered before.
+#[derive(Debug)]
+struct Told {
+    sender: Sender,
+    version: u64,
+    known: Vec<Known>,
+    last: usize,
+}
+
+#[derive(Debug)]
+struct Known {
+    name: Option<String>,
+    stage: String,
+    told: Option<Arc<str>>,
+}
+
+impl Known {
+    fn is(&self, name: Option<&str>, stage: &str) -> bool {
+        self.stage == stage && self.name.as_deref() == name
+    }
+}
+
+impl Told {
+    fn new(sender: Sender) -> Self {
+        Self { sender, version: 0, known: Vec::new(), last: 0 }
+    }
+
+    fn name(&mut self, of: &mut Pipelines, name: Option<&str>, stage: &str) -> Option<&str> {
+        if self.version != of.version() || self.known.len() > REMEMBERED {
+            self.version = of.version();
+            self.known.clear();
+        }
+        // Stages mostly come in turn.
+        let next = (self.last + 1) % self.known.len().max(1);
+        self.last = match self.known.get(next).is_some_and(|known| known.is(name, stage)) {
+            true => next,
+            false => {
+                self.known.iter().position(|known| known.is(name, stage)).unwrap_or_else(|| {
+                    let told = of.told(self.sender, name, stage);
+                    self.version = of.version();
+                    let (name, stage) = (name.map(String::from), stage.to_string());
+                    self.known.push(Known { name, stage, told });
+                    self.known.len() - 1
+                })
+            }
+        };
+        self.known[self.last].told.as_deref()
     }
 }
 

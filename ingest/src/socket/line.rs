@@ -10,6 +10,8 @@ mod full;
 use std::borrow::Cow;
 use std::fmt;
 
+use super::identity::Process;
+
 /// What a line says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Line<'a> {
@@ -50,6 +52,8 @@ pub(super) struct Mark<'a> {
 pub(super) struct Hello<'a> {
     pub name: Cow<'a, str>,
     pub simulated: bool,
+    /// The process that sends, where it tells.
+    pub process: Option<Process>,
 }
 
 /// What a mark is.
@@ -161,7 +165,7 @@ mod tests {
         );
         assert_eq!(
             full(r#"{"hello":"probe","simulated":true}"#),
-            Ok(Line::Hello(Hello { name: "probe".into(), simulated: true }))
+            Ok(Line::Hello(Hello { name: "probe".into(), simulated: true, process: None }))
         );
     }
 

@@ -114,7 +114,9 @@ impl Server<'_> {
             ready.into_iter().filter(|at| self.read(*at) == Progress::Closed).collect();
         // From the back, so that one that goes moves none that has still to go.
         for at in closed.into_iter().rev() {
-            self.connections.remove(at).report(self.context);
+            let mut connection = self.connections.remove(at);
+            connection.leave(&mut self.batches);
+            connection.report(self.context);
             self.show();
         }
         if listener_ready {

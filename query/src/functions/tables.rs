@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use bl_align::DEFAULT_TOLERANCE_NS;
 use bl_align::as_of::Side;
 use bl_align::pair::{DEFAULT_WINDOW_NS, MAX_KEYS};
 use datafusion::arrow::datatypes::DataType;
@@ -19,9 +20,6 @@ use super::arguments::{Arguments, existing};
 use crate::asof::AsOfJoin;
 use crate::energy::{Energy, EnergyWhat};
 use crate::pair::{KeyRule, PairStages, PairWhat};
-
-/// How old a power sample may be where nothing else is said.
-const DEFAULT_TOLERANCE_NS: i64 = 200_000_000;
 
 const PAIR: &[&str] =
     &["stage_a", "stage_b", "relation", "ts", "stage", "key", "group", "window_ms", "drops"];

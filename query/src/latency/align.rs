@@ -6,16 +6,13 @@
 use std::fs::{File, TryLockError};
 use std::path::Path;
 
+use bl_align::SETTLING_NS;
 use bl_store::{Session, StoreError, write_parquet};
-use datafusion::arrow::array::AsArray;
+use datafusion::arrow::array::{Array, AsArray};
 
 use super::progress::{Progress, RawRows, Task};
 use super::rows::{Until, compute};
 use super::{LatencyError, LatencyOptions};
-
-/// While a session is recorded, frames this young may still get events or samples: a batch on its way, or one
-/// that waits to be flushed.
-const UNSETTLED_NS: i64 = 15_000_000_000;
 
 /// What was aligned in one session.
 #[derive(Debug, Clone, PartialEq)]
@@ -39,6 +36,8 @@ pub struct AlignedPair {
     pub rows: u64,
     /// How many of them were dropped.
     pub dropped: u64,
+    /// Of how many nobody can tell what became of them.
+    pub ambiguous: u64,
     /// Events left out, as they have not the key that the others of their pipeline are paired by.
     pub unkeyed: u64,
     /// Stages of the two that no event of the session names.
@@ -60,7 +59,7 @@ pub fn align(session: &Session, options: &LatencyOptions) -> Result<Aligned, Lat
     let tasks = progress.tasks(session, options)?;
     let open: Vec<Task> = tasks.iter().filter(|task| task.open).cloned().collect();
     let mut files = vec![Vec::new(); open.len()];
-    let mut counts = vec![(0, 0, 0); open.len()];
+    let mut counts = vec![(0, 0, 0, 0); open.len()];
     let ends = compute(session, &open, until(session, options), |task, batch| {
         progress.next_file += 1;
         let name = format!("{:06}.parquet", progress.next_file);
@@ -68,12 +67,14 @@ pub fn align(session: &Session, options: &LatencyOptions) -> Result<Aligned, Lat
             write_parquet(&folder.join(&name), table, &batch)?;
         }
         counts[task].0 += batch.num_rows() as u64;
-        counts[task].1 += batch["dropped"].as_boolean().true_count() as u64;
+        let dropped = batch["dropped"].as_boolean();
+        counts[task].1 += dropped.true_count() as u64;
+        counts[task].2 += dropped.null_count() as u64;
         files[task].push(name);
         Ok(())
     })?;
     for (at, (end, new)) in ends.into_iter().zip(files).enumerate() {
-        counts[at].2 = end.unkeyed;
+        counts[at].3 = end.unkeyed;
         let mut end = end.progress;
         end.files.extend(new);
         progress.pairs.retain(|p| (&p.stage_a, &p.stage_b) != (&end.stage_a, &end.stage_b));
@@ -85,10 +86,10 @@ pub fn align(session: &Session, options: &LatencyOptions) -> Result<Aligned, Lat
     }
     let pairs = options.pairs.iter().map(|(stage_a, stage_b)| {
         let at = open.iter().position(|t| (&t.stage_a, &t.stage_b) == (stage_a, stage_b));
-        let (rows, dropped, unkeyed) = at.map_or((0, 0, 0), |at| counts[at]);
+        let (rows, dropped, ambiguous, unkeyed) = at.map_or((0, 0, 0, 0), |at| counts[at]);
         let unseen = unseen(&progress, stage_a, stage_b);
         let (stage_a, stage_b) = (stage_a.clone(), stage_b.clone());
-        AlignedPair { stage_a, stage_b, rows, dropped, unkeyed, unseen }
+        AlignedPair { stage_a, stage_b, rows, dropped, ambiguous, unkeyed, unseen }
     });
     Ok(Aligned {
         session: session.id().to_string(),
@@ -102,21 +103,15 @@ fn until(session: &Session, options: &LatencyOptions) -> Until {
     let manifest = session.manifest();
     // An import that is under way has a clock of its own.
     let now_ns = if manifest.anchor_estimated { i64::MIN } else { manifest.anchor.now() };
-    let unsettled_ns = UNSETTLED_NS.saturating_add(options.method.window_ns.max(0));
+    let unsettled_ns = SETTLING_NS.saturating_add(options.method.window_ns.max(0));
     Until::Instant(now_ns.saturating_sub(unsettled_ns))
 }
 
 fn unseen(progress: &Progress, stage_a: &str, stage_b: &str) -> Vec<String> {
     let pair = progress.pairs.iter().find(|p| p.stage_a == stage_a && p.stage_b == stage_b);
-    let pipelines = pair.map_or(&[][..], |pair| &pair.pipelines);
-    let mut unseen = Vec::new();
-    if !pipelines.iter().any(|p| p.first.a.is_some()) {
-        unseen.push(stage_a.to_string());
-    }
-    if !pipelines.iter().any(|p| p.first.b.is_some()) {
-        unseen.push(stage_b.to_string());
-    }
-    unseen
+    let (seen_a, seen_b) = pair.map_or((false, false), |pair| (pair.seen_a, pair.seen_b));
+    let stages = [(stage_a, seen_a), (stage_b, seen_b)].into_iter();
+    stages.filter(|(_, seen)| !seen).map(|(stage, _)| stage.to_string()).collect()
 }
 
 /// One run at a time.

@@ -9,6 +9,7 @@ use bl_store::{Footer, Session, StoreError};
 use datafusion::arrow::array::{AsArray, RecordBatch, UInt64Array, new_null_array};
 use datafusion::arrow::compute::{concat_batches, take_record_batch};
 use datafusion::arrow::datatypes::{Schema, SchemaRef, TimestampNanosecondType};
+use datafusion::arrow::row::{RowConverter, SortField};
 use datafusion::parquet::arrow::ProjectionMask;
 use datafusion::parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
@@ -126,6 +127,32 @@ impl<'a> InOrder<'a> {
     }
 }
 
+/// Rows of a table with a stamp before an instant. Of files it reads those that were written around it.
+pub(super) fn count_before(
+    session: &Session,
+    table: &'static Table,
+    until_ns: i64,
+) -> Result<u64, LatencyError> {
+    let Some(last_ns) = until_ns.checked_sub(1) else { return Ok(0) };
+    let mut rows = InOrder::open(session, table, &["ts"], (i64::MIN, last_ns))?;
+    let mut count = 0;
+    let mut across = VecDeque::new();
+    for (first_ns, part) in std::mem::take(&mut rows.parts) {
+        match part {
+            Part::File(path) => match Footer::read(&path)? {
+                Footer { rows, last_ts: Some(last), .. } if last < until_ns => count += rows,
+                _ => across.push_back((first_ns, Part::File(path))),
+            },
+            open => across.push_back((first_ns, open)),
+        }
+    }
+    rows.parts = across;
+    while let Some(batch) = rows.next()? {
+        count += batch.num_rows() as u64;
+    }
+    Ok(count)
+}
+
 /// The stamps of rows whose first column is `ts`.
 pub(super) fn stamps(batch: &RecordBatch) -> &[i64] {
     batch.column(0).as_primitive::<TimestampNanosecondType>().values()
@@ -143,12 +170,32 @@ fn project(
     RecordBatch::try_new(Arc::clone(schema), columns.collect::<Result<Vec<_>, _>>()?)
 }
 
+/// Sorted by time, and rows of one instant by all their columns: in which files they lie is no order.
 fn sorted(batch: RecordBatch) -> Result<RecordBatch, datafusion::arrow::error::ArrowError> {
     let ts = stamps(&batch);
-    if ts.is_sorted() {
+    let mut order: Vec<u64> = (0..ts.len() as u64).collect();
+    let is_sorted = ts.is_sorted();
+    if !is_sorted {
+        order.sort_by_key(|row| ts[*row as usize]);
+    }
+    let same = |left: &u64, right: &u64| ts[*left as usize] == ts[*right as usize];
+    let mut ties: Vec<&mut [u64]> =
+        order.chunk_by_mut(same).filter(|rows| rows.len() > 1).collect();
+    if is_sorted && ties.is_empty() {
         return Ok(batch);
     }
-    let mut order: Vec<u64> = (0..ts.len() as u64).collect();
-    order.sort_by_key(|row| ts[*row as usize]);
+    let fields = batch.schema();
+    let fields = fields.fields().iter().map(|field| SortField::new(field.data_type().clone()));
+    for rows in &mut ties {
+        let of_instant = UInt64Array::from(rows.to_vec());
+        let columns = take_record_batch(&batch, &of_instant)?;
+        let keys =
+            RowConverter::new(fields.clone().collect())?.convert_columns(columns.columns())?;
+        let mut places: Vec<usize> = (0..rows.len()).collect();
+        places.sort_by_key(|place| keys.row(*place));
+        let sorted: Vec<u64> = places.into_iter().map(|place| rows[place]).collect();
+        rows.copy_from_slice(&sorted);
+    }
+    drop(ties);
     take_record_batch(&batch, &UInt64Array::from(order))
 }

@@ -16,8 +16,7 @@ pub use power::first_device;
 pub(crate) use progress::Progress;
 pub(crate) use rows::{Until, compute};
 
-/// Power samples further from an event than this do not tell its power: 200 ms, ten samples at 50 Hz.
-pub const DEFAULT_TOLERANCE_NS: i64 = 200_000_000;
+pub use bl_align::DEFAULT_TOLERANCE_NS;
 
 /// Which rows the table `latency` has.
 #[derive(Debug, Clone, PartialEq, Eq)]

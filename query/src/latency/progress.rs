@@ -2,10 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use bl_align::pair::FirstKeys;
 use bl_store::{Session, State, StoreError, replace_file};
 use serde::{Deserialize, Serialize};
 
+use super::events::count_before;
 use super::{LatencyError, LatencyOptions, Method};
 
 /// Notes of one session.
@@ -16,9 +16,15 @@ pub(crate) struct Progress {
     pub pairs: Vec<PairProgress>,
 }
 
+/// The rule that frames are told by. Rows of another one are made anew where the raw rows are there.
+pub(crate) const RULE: u32 = 2;
+
 /// How far one pair of stages is aligned, and all that is needed to go on.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct PairProgress {
+    /// [`RULE`]; notes of the first release tell none.
+    #[serde(default)]
+    pub rule: u32,
     pub stage_a: String,
     pub stage_b: String,
     pub method: Method,
@@ -26,67 +32,38 @@ pub(crate) struct PairProgress {
     pub device: Option<String>,
     /// Frames that entered `stage_a` before this instant are in the files.
     pub until_ns: i64,
+    /// The raw rows of the settled time when they were made.
+    #[serde(default)]
+    pub settled: Settled,
     /// The raw rows that it was made from, once the session had ended.
     pub complete: Option<RawRows>,
     /// Names of the files, in order of time.
     pub files: Vec<String>,
-    pub pipelines: Vec<PipelineProgress>,
-    /// `stage_b` events from `until_ns` on whose frames are in the files.
-    pub taken: Vec<Taken>,
+    /// Whether any event of `stage_a` was seen.
+    #[serde(default)]
+    pub seen_a: bool,
+    /// Whether any event of `stage_b` was seen.
+    #[serde(default)]
+    pub seen_b: bool,
 }
 
-/// What is known of one pipeline.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(crate) struct PipelineProgress {
-    pub name: Option<String>,
-    pub first: FirstKeysNoted,
+/// How many raw rows there were from before an instant. More of them at another time are late ones.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Settled {
+    pub until_ns: i64,
+    pub pipeline: u64,
+    pub benchlab: u64,
 }
 
-/// What identifies the frames of a pipeline, best first.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum KeyKind {
-    Frame,
-    KeyNs,
-    PtsNs,
-}
-
-/// [`FirstKeys`] by name.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(crate) struct FirstKeysNoted {
-    pub a: Option<Vec<KeyKind>>,
-    pub b: Option<Vec<KeyKind>>,
-}
-
-const KINDS: [KeyKind; 3] = [KeyKind::Frame, KeyKind::KeyNs, KeyKind::PtsNs];
-
-impl From<FirstKeys> for FirstKeysNoted {
-    fn from(first: FirstKeys) -> Self {
-        let named = |set: u8| {
-            let kinds = KINDS.into_iter().enumerate();
-            kinds.filter(|(at, _)| set & (1 << at) != 0).map(|(_, kind)| kind).collect()
+impl Settled {
+    /// The rows that are there now.
+    pub fn count(session: &Session, until_ns: i64) -> Result<Self, LatencyError> {
+        let count = |table: &str| match bl_schemas::table(table) {
+            Some(table) => count_before(session, table, until_ns),
+            None => Ok(0),
         };
-        Self { a: first.a.map(named), b: first.b.map(named) }
+        Ok(Self { until_ns, pipeline: count("pipeline")?, benchlab: count("benchlab")? })
     }
-}
-
-impl From<&FirstKeysNoted> for FirstKeys {
-    fn from(noted: &FirstKeysNoted) -> Self {
-        let set = |kinds: &Vec<KeyKind>| {
-            kinds.iter().fold(0, |set, kind| {
-                set | KINDS.iter().position(|k| k == kind).map_or(0, |at| 1 << at)
-            })
-        };
-        Self { a: noted.a.as_ref().map(set), b: noted.b.as_ref().map(set) }
-    }
-}
-
-/// A `stage_b` event that ends a frame from before.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Taken {
-    pub pipeline: Option<String>,
-    pub id: i64,
-    pub ts_ns: i64,
 }
 
 /// The raw rows of a session that is not recorded any more, told apart from others by their numbers.
@@ -168,20 +145,39 @@ impl Progress {
         let task = |(stage_a, stage_b): &(String, String)| {
             let of_pair = |p: &&PairProgress| p.stage_a == *stage_a && p.stage_b == *stage_b;
             let known = self.pairs.iter().find(of_pair);
-            let holds = |known: &&PairProgress| {
-                let as_it_was = known.complete.is_none() || known.complete == raw;
-                !has_raw || known.method == options.method && as_it_was
+            let done = match known {
+                Some(known) if !has_raw || known.holds(session, options, &raw)? => {
+                    Some(known.clone())
+                }
+                _ => None,
             };
-            let done = known.filter(holds).cloned();
-            Task {
+            Ok(Task {
                 stage_a: stage_a.clone(),
                 stage_b: stage_b.clone(),
                 method: options.method.clone(),
                 open: has_raw && done.as_ref().is_none_or(|done| done.complete.is_none()),
                 done,
-            }
+            })
         };
-        Ok(options.pairs.iter().map(task).collect())
+        options.pairs.iter().map(task).collect()
+    }
+}
+
+impl PairProgress {
+    /// Whether the files have what the raw rows of their time give: none came late.
+    fn holds(
+        &self,
+        session: &Session,
+        options: &LatencyOptions,
+        raw: &Option<RawRows>,
+    ) -> Result<bool, LatencyError> {
+        if self.rule != RULE || self.method != options.method {
+            return Ok(false);
+        }
+        match &self.complete {
+            Some(_) => Ok(self.complete == *raw),
+            None => Ok(self.settled == Settled::count(session, self.settled.until_ns)?),
+        }
     }
 }
 

@@ -1,9 +1,12 @@
 //! From raw rows to rows of `latency`, for any number of pairs of stages in one pass over the events.
 
+use std::cmp::Ordering;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use bl_align::pair::{FirstKeys, FrameKeys, Pair, PairOptions, PipelinePairer, Side};
+use bl_align::pair::{
+    Fate, FrameKeys, KeyColumn, PairOptions, Paired, PairedBy, Pipelines, Side, StageEvents,
+};
 use bl_schemas::Table;
 use bl_store::Session;
 use datafusion::arrow::array::{
@@ -15,10 +18,13 @@ use datafusion::arrow::error::ArrowError;
 
 use super::events::{InOrder, stamps};
 use super::power::{ends, first_device, of_frames};
-use super::progress::{PairProgress, PipelineProgress, RawRows, Taken, Task};
+use super::progress::{PairProgress, RULE, RawRows, Settled, Task};
 use super::{LatencyError, arrow};
 
-const COLUMNS: [&str; 6] = ["ts", "pipeline", "stage", "frame", "key_ns", "pts_ns"];
+const COLUMNS: [&str; 6] = ["ts", "pipeline", "stage", KEYS[0], KEYS[1], KEYS[2]];
+
+/// What identifies a frame, best first.
+const KEYS: [&str; 3] = ["frame", "key_ns", "pts_ns"];
 
 /// Rows of one pair that wait in memory, at most, before they go out.
 const CHUNK_ROWS: usize = 500_000;
@@ -40,8 +46,11 @@ pub(crate) struct End {
     pub unkeyed: u64,
 }
 
-/// Computes the rows that tasks are open for, at rest and each batch sorted by `ts`; `emit` takes them with the
-/// number of the task.
+/// Computes the rows that tasks are open for, at rest and each batch sorted by `ts`, then by pipeline and frame;
+/// `emit` takes them with the number of the task.
+///
+/// All events are read from the first on: what a frame is told by depends on those before it. The rows that the
+/// files have already are not told again.
 pub(crate) fn compute(
     session: &Session,
     tasks: &[Task],
@@ -49,54 +58,59 @@ pub(crate) fn compute(
     mut emit: impl FnMut(usize, RecordBatch) -> Result<(), LatencyError>,
 ) -> Result<Vec<End>, LatencyError> {
     let mut runs = tasks.iter().map(|t| Run::new(session, t)).collect::<Result<Vec<_>, _>>()?;
-    let from_ns = runs.iter().map(Run::needs_from_ns).min().unwrap_or(i64::MAX);
-    let Some(table) = bl_schemas::table("pipeline") else { return Ok(Vec::new()) };
-    let mut events = InOrder::open(session, table, &COLUMNS, (from_ns, i64::MAX))?;
+    let Some(table) = bl_schemas::table("pipeline").filter(|_| !runs.is_empty()) else {
+        return Ok(Vec::new());
+    };
+    // Both before the rows are read: what comes meanwhile is not taken for known.
+    let raw = RawRows::of(session);
+    let settled = match until {
+        Until::Instant(until_ns) if raw.is_none() => Settled::count(session, until_ns)?,
+        _ => Settled::default(),
+    };
+    let mut events = InOrder::open(session, table, &COLUMNS, (i64::MIN, i64::MAX))?;
     while let Some(batch) = events.next()? {
         for (at, run) in runs.iter_mut().enumerate() {
             run.push(&batch);
-            if run.done.len() >= CHUNK_ROWS {
+            if run.pairing.ready() >= CHUNK_ROWS {
                 let rows = run.settled(until);
-                emit_rows(session, run, rows, |batch| emit(at, batch))?;
+                emit_rows(session, run, &rows, |batch| emit(at, batch))?;
             }
         }
     }
-    let raw = RawRows::of(session);
     let mut ends = Vec::with_capacity(runs.len());
     for (at, mut run) in runs.into_iter().enumerate() {
-        if raw.is_some() {
-            run.pairings.iter_mut().for_each(|(_, pairing)| pairing.finish());
-            run.watermark_ns = i64::MAX;
+        match (&raw, until) {
+            (Some(_), _) => run.pairing.finish(),
+            // Whatever is to come is not of that time.
+            (None, Until::Instant(until_ns)) => run.pairing.advance(until_ns),
+            (None, Until::Now) => {}
         }
-        run.collect();
         let rows = match (until, &raw) {
-            (Until::Now, _) | (_, Some(_)) => std::mem::take(&mut run.done),
+            (Until::Now, _) | (_, Some(_)) => run.all(),
             (Until::Instant(_), None) => run.settled(until),
         };
-        emit_rows(session, &run, rows, |batch| emit(at, batch))?;
-        let unkeyed = run.pairings.iter().map(|(_, pairing)| pairing.counts().unkeyed).sum();
-        ends.push(End { progress: run.progress(raw.clone()), unkeyed });
+        emit_rows(session, &run, &rows, |batch| emit(at, batch))?;
+        let unkeyed = run.pairing.counts().unkeyed;
+        ends.push(End { progress: run.progress(settled, raw.clone()), unkeyed });
     }
     Ok(ends)
 }
 
-/// A frame with its keys: frame number, running time, presentation time stamp.
-type Frame = Pair<FrameKeys>;
+/// A frame with its keys, in the order of [`KEYS`].
+type Frame = Paired<FrameKeys>;
 
 /// One pair of stages.
 struct Run {
     task: Task,
     device: Option<String>,
+    /// Frames from before are in the files.
     from_ns: i64,
-    watermark_ns: i64,
-    pairings: Vec<(Option<String>, PipelinePairer<FrameKeys>)>,
-    /// How often a `stage_b` event is taken by frames from before, by pipeline, instant and key.
-    taken: HashMap<(usize, i64, i64), usize>,
-    /// Frames with the number of their pipeline, in order of time.
-    done: Vec<(usize, Frame)>,
-    /// Ends of frames that went out, as far as they may lie behind the next start.
-    reaching: Vec<(usize, Frame)>,
     until_ns: i64,
+    pairing: Pipelines<FrameKeys>,
+    /// Names of the pipelines, by their numbers.
+    names: Vec<Option<String>>,
+    /// Settled frames that are later than the limit.
+    later: Vec<Frame>,
 }
 
 impl Run {
@@ -113,144 +127,111 @@ impl Run {
             },
         };
         let from_ns = known.map_or(i64::MIN, |known| known.until_ns);
-        let mut run = Self {
+        let options = PairOptions { window_ns: task.method.window_ns, ..PairOptions::default() };
+        Ok(Self {
             task: task.clone(),
             device,
             from_ns,
-            watermark_ns: from_ns,
-            pairings: Vec::new(),
-            taken: HashMap::new(),
-            done: Vec::new(),
-            reaching: Vec::new(),
             until_ns: from_ns,
-        };
-        for pipeline in known.map_or(&[][..], |known| &known.pipelines) {
-            run.add_pipeline(pipeline.name.clone(), (&pipeline.first).into());
-        }
-        for taken in known.map_or(&[][..], |known| &known.taken) {
-            let pipeline = run.pipeline(taken.pipeline.as_deref());
-            *run.taken.entry((pipeline, taken.ts_ns, taken.id)).or_default() += 1;
-        }
-        Ok(run)
+            pairing: Pipelines::new(options),
+            names: Vec::new(),
+            later: Vec::new(),
+        })
     }
 
-    /// The first event that it has to see: the very first one where pairs depend on all before.
-    fn needs_from_ns(&self) -> i64 {
-        let keyless = self.pairings.iter().any(|(_, pairing)| pairing.is_keyless());
-        if keyless { i64::MIN } else { self.from_ns }
-    }
-
-    fn pipeline(&mut self, name: Option<&str>) -> usize {
-        let known = self.pairings.iter().position(|(known, _)| known.as_deref() == name);
-        known.unwrap_or_else(|| self.add_pipeline(name.map(String::from), FirstKeys::default()))
-    }
-
-    fn add_pipeline(&mut self, name: Option<String>, first: FirstKeys) -> usize {
-        let options =
-            PairOptions { window_ns: self.task.method.window_ns, ..PairOptions::default() };
-        self.pairings.push((name, PipelinePairer::new(options, first)));
-        self.pairings.len() - 1
+    fn pipeline(&mut self, name: Option<&str>) -> u32 {
+        let known = self.names.iter().position(|known| known.as_deref() == name);
+        let number = known.unwrap_or_else(|| {
+            self.names.push(name.map(String::from));
+            self.names.len() - 1
+        });
+        number as u32
     }
 
     fn push(&mut self, batch: &RecordBatch) {
-        let ts = stamps(batch);
         let (pipelines, stages) = (Names::of(&batch["pipeline"]), Names::of(&batch["stage"]));
-        let numbers =
-            ["frame", "key_ns", "pts_ns"].map(|name| batch[name].as_primitive::<Int64Type>());
-        let number =
-            |at: usize, row: usize| numbers[at].is_valid(row).then(|| numbers[at].value(row));
         let sides = stages.map(|stage| match stage {
             Some(stage) if stage == self.task.stage_a => Some(Side::A),
             Some(stage) if stage == self.task.stage_b => Some(Side::B),
             _ => None,
         });
-        let mut groups = pipelines.map(|_| None);
-        for (row, &ts_ns) in ts.iter().enumerate() {
-            let Some(side) = sides[stages.slot(row)] else { continue };
-            let slot = pipelines.slot(row);
-            let group = *groups[slot].get_or_insert_with(|| self.pipeline(pipelines.name(slot)));
-            let keys = [number(0, row), number(1, row), number(2, row), None];
-            self.event(group, ts_ns, side, keys);
-        }
-        self.watermark_ns = ts.last().copied().unwrap_or(i64::MIN).max(self.watermark_ns);
-        for (_, pairing) in &mut self.pairings {
-            pairing.advance(self.watermark_ns);
-        }
-        self.collect();
-    }
-
-    fn event(&mut self, group: usize, ts_ns: i64, side: Side, keys: FrameKeys) {
-        let pairing = &mut self.pairings[group].1;
-        if !pairing.is_keyless() {
-            if ts_ns < self.from_ns {
-                return;
-            }
-            if let (Side::B, Some(id)) = (side, pairing.id(&keys))
-                && let Some(left) = self.taken.get_mut(&(group, ts_ns, id))
-                && *left > 0
-            {
-                *left -= 1;
-                return;
-            }
-        }
-        pairing.push(ts_ns, side, keys, keys);
-    }
-
-    /// Takes what is finished out of the pairings.
-    fn collect(&mut self) {
-        for (group, (_, pairing)) in self.pairings.iter_mut().enumerate() {
-            let done = pairing.take().into_iter().filter(|done| done.ts_ns >= self.from_ns);
-            self.done.extend(done.map(|done| (group, done)));
-        }
-        self.done.sort_by_key(|(group, done)| (done.ts_ns, *group));
+        let side = |row: usize| sides[stages.slot(row)];
+        let mut numbers = pipelines.map(|_| None);
+        let pipeline: Vec<u32> = (0..batch.num_rows())
+            .map(|row| match side(row) {
+                None => 0,
+                Some(_) => {
+                    let slot = pipelines.slot(row);
+                    *numbers[slot].get_or_insert_with(|| self.pipeline(pipelines.name(slot)))
+                }
+            })
+            .collect();
+        let columns = KEYS.map(|name| batch[name].as_primitive::<Int64Type>());
+        let keys: [KeyColumn<'_>; KEYS.len()] =
+            columns.map(|column| (column.values().as_ref(), column.nulls()));
+        let of_row = |row: usize| {
+            let key = |at: usize| columns[at].is_valid(row).then(|| columns[at].value(row));
+            [key(0), key(1), key(2), None]
+        };
+        let ts_ns = stamps(batch);
+        let events = StageEvents { ts_ns, keys: &keys, pipeline: Some(&pipeline) };
+        self.pairing.push_columns(&events, side, of_row);
     }
 
     /// Takes the frames that no event to come precedes, before the limit.
-    fn settled(&mut self, until: Until) -> Vec<(usize, Frame)> {
-        let open = self.pairings.iter().map(|(_, pairing)| pairing.settled_until_ns()).min();
-        let mut bound_ns = open.unwrap_or(self.watermark_ns);
+    fn settled(&mut self, until: Until) -> Vec<Frame> {
+        let mut bound_ns = self.pairing.settled_until_ns();
         if let Until::Instant(until_ns) = until {
             bound_ns = bound_ns.min(until_ns);
         }
         self.until_ns = self.until_ns.max(bound_ns);
-        let due = self.done.partition_point(|(_, done)| done.ts_ns < self.until_ns);
-        let later = self.done.split_off(due);
-        let rows = std::mem::replace(&mut self.done, later);
-        let until_ns = self.until_ns;
-        self.reaching.extend(rows.iter().copied());
-        self.reaching.retain(|(_, done)| end_ns(done).is_some_and(|end_ns| end_ns >= until_ns));
+        let mut rows = std::mem::take(&mut self.later);
+        rows.append(&mut self.pairing.take_settled());
+        let due = rows.partition_point(|row| row.pair.ts_ns < self.until_ns);
+        self.later = rows.split_off(due);
+        self.new_in_order(rows)
+    }
+
+    /// Takes all frames that are finished.
+    fn all(&mut self) -> Vec<Frame> {
+        let mut rows = std::mem::take(&mut self.later);
+        rows.append(&mut self.pairing.take());
+        rows.sort_by_key(|row| row.pair.ts_ns);
+        self.new_in_order(rows)
+    }
+
+    /// The rows, in order of time, that are not in the files, in the table's order: pipelines are numbered as they
+    /// come, which is no order where they come at one instant.
+    fn new_in_order(&self, mut rows: Vec<Frame>) -> Vec<Frame> {
+        rows.drain(..rows.partition_point(|row| row.pair.ts_ns < self.from_ns));
+        let name = |row: &Frame| &self.names[row.pair.key.group as usize];
+        let in_table = |left: &Frame, right: &Frame| -> Ordering {
+            let rest = |row: &Frame| (row.pair.carry, row.pair.latency_ns);
+            left.pair
+                .ts_ns
+                .cmp(&right.pair.ts_ns)
+                .then_with(|| name(left).cmp(name(right)))
+                .then_with(|| rest(left).cmp(&rest(right)))
+        };
+        rows.sort_by(in_table);
         rows
     }
 
-    fn progress(self, complete: Option<RawRows>) -> PairProgress {
-        let taken = self.reaching.iter().filter(|_| complete.is_none());
-        let taken = taken.filter_map(|(group, done)| {
-            let pipeline = self.pairings[*group].0.clone();
-            Some(Taken { pipeline, id: done.key.id, ts_ns: end_ns(done)? })
-        });
-        // Frames from before that reach behind the new start are still to be known.
-        let still = self.task.done.iter().flat_map(|known| known.taken.iter());
-        let still = still.filter(|taken| complete.is_none() && taken.ts_ns >= self.until_ns);
+    fn progress(self, settled: Settled, complete: Option<RawRows>) -> PairProgress {
         PairProgress {
-            taken: still.cloned().chain(taken).collect(),
+            rule: RULE,
+            settled,
+            seen_a: self.pairing.has_seen(Side::A),
+            seen_b: self.pairing.has_seen(Side::B),
             stage_a: self.task.stage_a,
             stage_b: self.task.stage_b,
             method: self.task.method,
             device: self.device,
             until_ns: if complete.is_some() { i64::MAX } else { self.until_ns },
             files: self.task.done.map(|known| known.files).unwrap_or_default(),
-            pipelines: self
-                .pairings
-                .into_iter()
-                .map(|(name, pairing)| PipelineProgress { name, first: pairing.first().into() })
-                .collect(),
             complete,
         }
     }
-}
-
-fn end_ns(done: &Frame) -> Option<i64> {
-    done.latency_ns.map(|latency_ns| done.ts_ns.saturating_add(latency_ns))
 }
 
 /// A dictionary column: a slot for each of its values, and the last one for null.
@@ -282,31 +263,35 @@ impl<'a> Names<'a> {
 fn emit_rows(
     session: &Session,
     run: &Run,
-    rows: Vec<(usize, Frame)>,
+    rows: &[Frame],
     emit: impl FnOnce(RecordBatch) -> Result<(), LatencyError>,
 ) -> Result<(), LatencyError> {
     let Some(table) = bl_schemas::table("latency").filter(|_| !rows.is_empty()) else {
         return Ok(());
     };
-    let from_ns: Vec<i64> = rows.iter().map(|(_, done)| done.ts_ns).collect();
-    let latency_ns: Int64Array = rows.iter().map(|(_, done)| done.latency_ns).collect();
+    let from_ns: Vec<i64> = rows.iter().map(|row| row.pair.ts_ns).collect();
+    let latency_ns: Int64Array = rows.iter().map(|row| row.pair.latency_ns).collect();
     let ends = ends(&from_ns, &latency_ns);
     let from_ns = Int64Array::from(from_ns);
     let device = run.device.as_deref();
     let power = of_frames(session, &run.task.method, device, &from_ns, &ends)?;
     let float = |values: Float64Array| Arc::new(values) as ArrayRef;
     let key = |at: usize| {
-        Arc::new(rows.iter().map(|(_, done)| done.carry[at]).collect::<Int64Array>()) as ArrayRef
+        Arc::new(rows.iter().map(|row| row.pair.carry[at]).collect::<Int64Array>()) as ArrayRef
     };
     let manifest = session.manifest();
     let same =
         |value: &str| dictionary(&[Some(value)], vec![0; rows.len()]).map_err(arrow(session));
     let source = if manifest.simulated { "sim.align" } else { "align" };
-    let pipelines: Vec<Option<&str>> =
-        run.pairings.iter().map(|(name, _)| name.as_deref()).collect();
-    let of_pipeline = rows.iter().map(|(group, _)| *group as i32).collect();
+    let pipelines: Vec<Option<&str>> = run.names.iter().map(Option::as_deref).collect();
+    let of_pipeline = rows.iter().map(|row| row.pair.key.group as i32).collect();
+    let found = |of: fn(&Frame) -> Option<usize>, names: &[Option<&str>]| {
+        let nothing = names.len() - 1;
+        let of = rows.iter().map(|row| of(row).unwrap_or(nothing) as i32).collect();
+        dictionary(names, of).map_err(arrow(session))
+    };
     let latency_ms = latency_ns.iter().map(|ns| ns.map(|ns| ns as f64 / 1e6)).collect();
-    let dropped: BooleanArray = rows.iter().map(|(_, d)| Some(d.latency_ns.is_none())).collect();
+    let confidence = rows.iter().map(|row| Some(f64::from(row.pair.confidence))).collect();
     let mut columns: HashMap<&str, ArrayRef> = HashMap::from([
         (
             "ts",
@@ -323,7 +308,10 @@ fn emit_rows(
         ("frame", key(0)),
         ("key_ns", key(1)),
         ("latency_ms", float(latency_ms)),
-        ("dropped", Arc::new(dropped)),
+        ("dropped", Arc::new(rows.iter().map(dropped).collect::<BooleanArray>())),
+        ("paired_by", found(paired_by, &PAIRED_BY)?),
+        ("confidence", float(confidence)),
+        ("reason", found(reason, &REASONS)?),
         ("power_w", power.power_w),
         ("cpu_w", power.cpu_w),
         ("gpu_w", power.gpu_w),
@@ -332,6 +320,37 @@ fn emit_rows(
         ("energy_j", float(power.energy_j)),
     ]);
     emit(batch(table, &mut columns, rows.len()).map_err(arrow(session))?)
+}
+
+/// Whether it never ended; `None` where nobody can tell.
+fn dropped(row: &Frame) -> Option<bool> {
+    match row.pair.fate() {
+        Fate::Paired { .. } => Some(false),
+        Fate::Dropped => Some(true),
+        Fate::Ambiguous => None,
+    }
+}
+
+/// What `paired_by` may be: the keys of [`KEYS`], the order, nothing.
+const PAIRED_BY: [Option<&str>; 5] =
+    [Some(KEYS[0]), Some(KEYS[1]), Some(KEYS[2]), Some("order"), None];
+
+fn paired_by(row: &Frame) -> Option<usize> {
+    row.by.map(|by| match by {
+        PairedBy::Key(kind) => usize::from(kind),
+        PairedBy::Order => KEYS.len(),
+    })
+}
+
+/// What `reason` may be.
+const REASONS: [Option<&str>; 3] = [Some("ambiguous_order"), Some("key_lost"), None];
+
+fn reason(row: &Frame) -> Option<usize> {
+    match (row.pair.fate(), row.by) {
+        (Fate::Ambiguous, Some(PairedBy::Key(_))) => Some(1),
+        (Fate::Ambiguous, _) => Some(0),
+        _ => None,
+    }
 }
 
 /// The columns in the table's order.

@@ -94,12 +94,12 @@ impl Pairing {
             Pairing::Best(groups) => {
                 let mut rows = groups.take_settled();
                 // The rows of one instant too are in the order of the input.
-                rows.sort_by_key(|pair| pair.carry);
+                rows.sort_by_key(|row| row.pair.carry);
                 Frames {
-                    ts_ns: rows.iter().map(|pair| pair.ts_ns).collect(),
-                    id: rows.iter().map(|pair| pair.key.id).collect(),
-                    latency_ns: rows.iter().map(|pair| pair.latency_ns).collect(),
-                    row: rows.iter().map(|pair| pair.carry).collect(),
+                    ts_ns: rows.iter().map(|row| row.pair.ts_ns).collect(),
+                    id: rows.iter().map(|row| row.pair.key.id).collect(),
+                    latency_ns: rows.iter().map(|row| row.pair.latency_ns).collect(),
+                    row: rows.iter().map(|row| row.pair.carry).collect(),
                 }
             }
         }

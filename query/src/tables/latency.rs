@@ -122,8 +122,7 @@ impl Wanted {
             batches.push(batch);
             Ok(())
         })?;
-        let mut pipelines = ends.iter().flat_map(|end| &end.progress.pipelines);
-        if self.only_asked && !pipelines.any(|pipeline| pipeline.first.b.is_some()) {
+        if self.only_asked && !ends.iter().any(|end| end.progress.seen_b) {
             // A stage that no frame ever passed says nothing of frames: they did not drop on the way to it.
             batches.clear();
         }

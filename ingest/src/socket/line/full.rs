@@ -8,6 +8,7 @@ use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::{Event, Hello, Line, Mark, MarkKind};
+use crate::socket::identity::Process;
 
 /// Reads a line. Keys that are not known go into `attrs`: nothing that was sent is dropped.
 pub(super) fn line(bytes: &[u8]) -> Result<Line<'static>, String> {
@@ -35,6 +36,10 @@ struct Fields {
 
 impl Fields {
     fn into_line(mut self) -> Result<Line<'static>, String> {
+        let process = match self.hello {
+            Some(_) => self.process()?,
+            None => None,
+        };
         let attrs = self.attrs()?.map(Cow::Owned);
         match (self.stage, self.mark, self.hello) {
             (Some(stage), None, None) => Ok(Line::Event(Event {
@@ -58,9 +63,26 @@ impl Fields {
             (None, None, Some(name)) => Ok(Line::Hello(Hello {
                 name: Cow::Owned(name),
                 simulated: self.simulated.unwrap_or(false),
+                process,
             })),
             (None, None, None) => Err("there is neither stage nor mark nor hello".into()),
             _ => Err("stage, mark and hello: there are both of two".into()),
+        }
+    }
+
+    /// The process of a hello: `pid` and `start`, both or neither.
+    fn process(&mut self) -> Result<Option<Process>, String> {
+        let mut number = |key: &str| match self.others.remove(key) {
+            None => Ok(None),
+            Some(raw) => match raw.get().parse::<i64>() {
+                Ok(number) => Ok(Some(number)),
+                Err(_) => Err(format!("{key} is not an integer")),
+            },
+        };
+        match (number("pid")?, number("start")?) {
+            (Some(pid), Some(start)) => Ok(Some(Process { pid, start })),
+            (None, None) => Ok(None),
+            _ => Err("pid and start go together".into()),
         }
     }
 
