@@ -167,6 +167,45 @@ fn events_go_to_the_recording_that_runs_and_the_exit_code_is_the_commands() {
 
 #[test]
 #[ignore = "needs GStreamer and the built tracer"]
+fn two_processes_whose_pipelines_have_one_name_are_two_pipelines() {
+    let bl = Bl::new();
+    let arguments = ["ingest", "--no-host", "--session", "two", "--duration", "120s"];
+    let mut recorder = bl.command(&arguments).stderr(Stdio::null()).spawn().unwrap();
+    let until = Instant::now() + Duration::from_secs(30);
+    while std::os::unix::net::UnixStream::connect(bl.path("bl.sock")).is_err() {
+        assert!(Instant::now() < until);
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    // Each frame sleeps between the stages: 24 ms in one process, 6 ms in the other.
+    let stages = "ingress=src.src+encoded=wait.src";
+    let probes = [24_000, 6_000].map(|sleep_us| {
+        let line = format!(
+            "videotestsrc name=src num-buffers=60 is-live=true ! {SMALL} ! \
+             identity name=wait sleep-time={sleep_us} ! fakesink"
+        );
+        let arguments = ["probe", "--stages", stages, "--pipeline", &line];
+        bl.command(&arguments).stderr(Stdio::null()).spawn().unwrap()
+    });
+    for mut probe in probes {
+        assert!(probe.wait().unwrap().success());
+    }
+    kill_process(Pid::from_child(&recorder), Signal::INT).unwrap();
+    assert!(recorder.wait().unwrap().success());
+    let sql = "SELECT pipeline, count(*), count(latency_ms), min(latency_ms) >= 24, min(latency_ms) >= 6, \
+        min(latency_ms) < 24, bool_and(paired_by = 'key_ns') FROM latency GROUP BY pipeline ORDER BY pipeline";
+    let out = bl.run(&["query", "--session", "two", "--format", "csv", sql]);
+    let text = String::from_utf8(out.stdout).unwrap();
+    let mut rows: Vec<&str> = text.lines().skip(1).collect();
+    // Which of them came first is chance.
+    rows.sort_by_key(|row| row.contains(",true,true,false,"));
+    let told = |row: &str| row.split_once(',').map(|(_, told)| told.to_string()).unwrap();
+    let told: Vec<String> = rows.iter().map(|row| told(row)).collect();
+    assert_eq!(told, ["60,60,false,true,true,true", "60,60,true,true,false,true"], "{text}");
+    assert!(text.contains("pipeline0,") && text.contains("pipeline0@2,"), "{text}");
+}
+
+#[test]
+#[ignore = "needs GStreamer and the built tracer"]
 fn a_wrong_stage_is_told_and_an_interrupt_ends_both_in_good_order() {
     let bl = Bl::new();
     let said = bl.probe(

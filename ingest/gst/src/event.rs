@@ -5,8 +5,20 @@ use std::sync::Arc;
 
 use crate::point::Point;
 
-/// The first line on a connection.
-pub const HELLO: &[u8] = b"{\"hello\":\"gst\",\"simulated\":false}\n";
+/// The first line on a connection: it tells the process, so that pipelines of one name in several processes are told
+/// apart. Where `/proc` is hidden, the recorder tells them apart by connection.
+pub fn hello() -> String {
+    let process = start_ticks().map_or_else(String::new, |start| {
+        format!(",\"pid\":{},\"start\":{start}", std::process::id())
+    });
+    format!("{{\"hello\":\"gst\",\"simulated\":false{process}}}\n")
+}
+
+/// When this process began, in clock ticks since boot: the twentieth field behind the command (proc(5)).
+fn start_ticks() -> Option<u64> {
+    let stat = std::fs::read_to_string("/proc/self/stat").ok()?;
+    stat.rsplit_once(')')?.1.split_ascii_whitespace().nth(19)?.parse().ok()
+}
 
 /// A frame passed a point.
 #[derive(Debug, Clone)]
@@ -49,6 +61,13 @@ mod tests {
         let mut line = Vec::new();
         Event { point, ts_ns: 7, key_ns, pts_ns }.render(&mut line);
         String::from_utf8(line).unwrap()
+    }
+
+    #[test]
+    fn hello_tells_the_process() {
+        let hello = hello();
+        assert!(hello.starts_with("{\"hello\":\"gst\",\"simulated\":false,\"pid\":"), "{hello}");
+        assert!(hello.contains(&std::process::id().to_string()) && hello.ends_with("}\n"));
     }
 
     #[test]

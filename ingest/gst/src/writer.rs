@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, Sender, bounded};
 
 use crate::bell::Bell;
-use crate::event::{Event, HELLO};
+use crate::event::{Event, hello};
 
 /// Events that fit into the queue: 136 s of two stages at 60 frames a second, 0.8 MB.
 const CAPACITY: usize = 16_384;
@@ -174,7 +174,7 @@ impl Writer {
     fn connect(&mut self) -> bool {
         let connected = UnixStream::connect(&self.socket).and_then(|mut stream| {
             stream.set_write_timeout(Some(WRITE_STEP))?;
-            stream.write_all(HELLO)?;
+            stream.write_all(hello().as_bytes())?;
             Ok(stream)
         });
         self.stream = connected.ok();

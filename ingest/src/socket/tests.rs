@@ -84,6 +84,56 @@ fn an_event_becomes_a_row() {
 }
 
 #[test]
+fn pipelines_of_one_name_are_told_apart_by_their_process() {
+    let recording = Recording::start(Kept::default());
+    // Two processes whose GStreamer pipelines are both called pipeline0, in turns.
+    let mut senders = [(71, 900), (72, 905)].map(|(pid, start)| {
+        let mut sender = recording.connect();
+        let hello = format!("{{\"hello\":\"gst\",\"pid\":{pid},\"start\":{start}}}\n");
+        sender.write_all(hello.as_bytes()).unwrap();
+        sender
+    });
+    let mut sent = 0;
+    for key in 0..3 {
+        for stage in ["ingress", "encoded"] {
+            for sender in &mut senders {
+                let line = format!(
+                    "{{\"stage\":\"{stage}\",\"pipeline\":\"pipeline0\",\"key_ns\":{key},\"ts_ns\":{sent}}}\n"
+                );
+                sender.write_all(line.as_bytes()).unwrap();
+                sent += 1;
+                wait_until("the row", || recording.status.rows() == sent);
+            }
+        }
+    }
+    drop(senders);
+    let kept = recording.finish();
+    let told = ["pipeline0", "pipeline0@2"].repeat(6);
+    assert_eq!(kept.texts("pipeline", "pipeline"), told);
+    assert_eq!(kept.texts("pipeline", "sender"), ["71.900", "72.905"].repeat(6));
+    assert_eq!(kept.health(), []);
+}
+
+#[test]
+fn a_sender_that_does_not_tell_itself_is_known_by_its_process() {
+    let recording = Recording::start(Kept::default());
+    recording.send("{\"stage\":\"ingress\"}");
+    let kept = recording.finish();
+    let sender = kept.texts("pipeline", "sender").remove(0);
+    assert!(sender.starts_with(&format!("{}.", std::process::id())), "{sender}");
+}
+
+#[test]
+fn a_hello_tells_its_process_whole_or_not_at_all() {
+    let recording = Recording::start(Kept::default());
+    recording.send("{\"hello\":\"a\",\"pid\":5}\n{\"hello\":\"a\",\"pid\":5,\"start\":\"x\"}\n");
+    let kept = recording.finish();
+    let [(reason, count, detail)] = &kept.health()[..] else { panic!("{:?}", kept.health()) };
+    assert_eq!((reason.as_str(), *count), ("malformed", 2));
+    assert!(detail.contains("pid and start go together"), "{detail}");
+}
+
+#[test]
 fn lines_come_in_pieces_from_many_senders() {
     let recording = Recording::start(Kept::default());
     let mut senders: Vec<_> = (0..40).map(|_| recording.connect()).collect();
