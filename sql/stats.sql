@@ -1,8 +1,9 @@
 -- Frames of each session and pipeline in one line: how many, how many dropped, and how long they took.
 --
 -- Percentiles are exact and interpolate between ranks. fps counts frames that arrived, between the first and the
--- last that entered. low_1_pct_ms is the mean latency of the slowest 1 % of frames, as in CapFrameX' "1 % low
--- average"; low_01_pct_ms that of the slowest 0.1 %.
+-- last that entered. The rest is what CapFrameX shows of the same frame times, by its definitions (docs/capframex.md):
+-- low_1_pct_ms and low_01_pct_ms are its 1 % and 0.1 % low average as frame times, low_1_pct_average_fps the first of
+-- them as it shows it, low_1_pct_integral_fps its 1 % low integral, p1_fps and p02_fps its P1 and P0.2.
 --
 -- $stage_a  text    Stage where frames begin (default: ingress)
 -- $stage_b  text    Stage where they end (default: encoded)
@@ -19,30 +20,24 @@ summary AS (
   SELECT session, pipeline,
          count(*) AS frames,
          count(*) FILTER (WHERE dropped) AS dropped,
-         min(latency_ms) AS min_ms,
          avg(latency_ms) AS mean_ms,
-         max(latency_ms) AS max_ms,
-         percentile_cont(0.5) WITHIN GROUP (ORDER BY latency_ms) AS p50_ms,
-         percentile_cont(0.95) WITHIN GROUP (ORDER BY latency_ms) AS p95_ms,
-         percentile_cont(0.99) WITHIN GROUP (ORDER BY latency_ms) AS p99_ms,
-         percentile_cont(0.999) WITHIN GROUP (ORDER BY latency_ms) AS p999_ms,
+         percentiles(latency_ms, 0, 0.5, 0.95, 0.99, 0.999, 1) AS p_ms,
+         low_averages(latency_ms, 0.01, 0.001) AS average_ms,
+         low_integrals(latency_ms, 0.01) AS integral_ms,
+         fps_percentiles(latency_ms, 0.01, 0.002) AS p_fps,
          count(latency_ms) / nullif((CAST(max(ts) AS BIGINT) - CAST(min(ts) AS BIGINT)) / 1e9, 0) AS fps,
          avg(power_w) AS mean_w,
          avg(energy_j) AS mean_j
   FROM frames GROUP BY session, pipeline
-),
-lows AS (
-  SELECT f.session, f.pipeline,
-         avg(f.latency_ms) FILTER (WHERE f.latency_ms >= s.p99_ms) AS low_1_pct_ms,
-         avg(f.latency_ms) FILTER (WHERE f.latency_ms >= s.p999_ms) AS low_01_pct_ms
-  FROM frames f JOIN summary s
-    ON f.session = s.session AND f.pipeline IS NOT DISTINCT FROM s.pipeline
-  GROUP BY f.session, f.pipeline
 )
-SELECT s.session, s.pipeline, s.frames, s.dropped,
-       100.0 * s.dropped / s.frames AS dropped_pct,
-       s.min_ms, s.mean_ms, s.max_ms, s.p50_ms, s.p95_ms, s.p99_ms, s.p999_ms,
-       l.low_1_pct_ms, l.low_01_pct_ms, s.fps, s.mean_w, s.mean_j
-FROM summary s JOIN lows l
-  ON s.session = l.session AND s.pipeline IS NOT DISTINCT FROM l.pipeline
-ORDER BY s.session, s.pipeline;
+SELECT session, pipeline, frames, dropped,
+       100.0 * dropped / frames AS dropped_pct,
+       p_ms[1] AS min_ms, mean_ms, p_ms[6] AS max_ms,
+       p_ms[2] AS p50_ms, p_ms[3] AS p95_ms, p_ms[4] AS p99_ms, p_ms[5] AS p999_ms,
+       average_ms[1] AS low_1_pct_ms, average_ms[2] AS low_01_pct_ms,
+       1000 / nullif(average_ms[1], 0) AS low_1_pct_average_fps,
+       1000 / nullif(integral_ms[1], 0) AS low_1_pct_integral_fps,
+       p_fps[1] AS p1_fps, p_fps[2] AS p02_fps,
+       fps, mean_w, mean_j
+FROM summary
+ORDER BY session, pipeline;

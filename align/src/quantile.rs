@@ -1,8 +1,9 @@
-//! Exact percentiles, lows and histograms of a column, by selection rather than sorting.
+//! Exact percentiles and histograms of a column, by selection rather than sorting.
 //!
 //! A percentile interpolates linearly between the two nearest ranks: of `n` values, share `p` lies at
 //! rank `p * (n - 1)`, counted from 0 (type 7 of Hyndman and Fan 1996: numpy's and Polars' default,
-//! SQL's `percentile_cont`). Values that are not finite are left out.
+//! SQL's `percentile_cont`). Values that are not finite are left out. What CapFrameX tells of frame times
+//! goes by another rule and is in [`super::frametime`].
 
 /// Histogram edges that cannot be used.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
@@ -34,6 +35,29 @@ impl Extend<f64> for Values {
     }
 }
 
+/// Where a share lies among `n` sorted values.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Rank {
+    /// Type 7 of Hyndman and Fan.
+    Linear,
+    /// Type 8.
+    MedianUnbiased,
+}
+
+impl Rank {
+    /// Counted from 0, and within the column; `count` is above 0.
+    fn of(self, share: f64, count: usize) -> f64 {
+        let last = (count - 1) as f64;
+        match self {
+            Self::Linear => share * last,
+            Self::MedianUnbiased => {
+                let from_one = (count as f64 + 1.0 / 3.0) * share + 1.0 / 3.0;
+                (from_one - 1.0).clamp(0.0, last)
+            }
+        }
+    }
+}
+
 impl Values {
     /// How many values there are.
     pub fn len(&self) -> usize {
@@ -50,20 +74,40 @@ impl Values {
         self.0.is_empty()
     }
 
+    pub(crate) fn as_slice(&self) -> &[f64] {
+        &self.0
+    }
+
+    /// Each value by a rule; also those that are not finite then are kept.
+    pub(crate) fn map(&self, of: impl Fn(f64) -> f64) -> Self {
+        Self(self.0.iter().map(|value| of(*value)).collect())
+    }
+
+    /// So many of the greatest values, the greatest first.
+    pub(crate) fn greatest(&mut self, count: usize) -> &[f64] {
+        let descending = |left: &f64, right: &f64| right.total_cmp(left);
+        let count = count.min(self.0.len());
+        if count < self.0.len() {
+            self.0.select_nth_unstable_by(count, descending);
+        }
+        self.0[..count].sort_unstable_by(descending);
+        &self.0[..count]
+    }
+
     /// The value at share `p` (0 to 1) of the sorted column; `None` when it is empty or `p` is no
     /// share.
     pub fn percentile(&mut self, p: f64) -> Option<f64> {
-        if self.0.is_empty() || !(0.0..=1.0).contains(&p) {
-            return None;
-        }
-        Some(select(&mut self.0, p))
+        self.quantiles(&[p], Rank::Linear)[0]
     }
 
     /// Several percentiles, in the order asked. Each is searched only beside those found before.
     pub fn percentiles(&mut self, shares: &[f64]) -> Vec<Option<f64>> {
+        self.quantiles(shares, Rank::Linear)
+    }
+
+    pub(crate) fn quantiles(&mut self, shares: &[f64], rank: Rank) -> Vec<Option<f64>> {
         let mut order: Vec<usize> = (0..shares.len()).collect();
         order.sort_by(|&left, &right| shares[left].total_cmp(&shares[right]));
-        let last = self.0.len().saturating_sub(1) as f64;
         let mut found = vec![None; shares.len()];
         let mut sorted = 0;
         for at in order {
@@ -71,40 +115,11 @@ impl Values {
                 continue;
             }
             // Everything before rank `sorted` is in place: search the rest.
-            let rank = shares[at] * last;
+            let rank = rank.of(shares[at], self.0.len());
             found[at] = Some(select_rank(&mut self.0[sorted..], rank - sorted as f64));
             sorted = rank as usize;
         }
         found
-    }
-
-    /// Mean of the worst `share` of frame times: CapFrameX's "x % low average", in the column's unit
-    /// (frames per second are `1000 / mean` of milliseconds). The worst are those not below the
-    /// percentile `1 - share`, as in CapFrameX 1.8.4, `GetPercentageHighAverageSequence`. The plain percentile, [`Self::percentile`] of
-    /// `1 - share`, is what CapFrameX calls P1 and P0.1. CapFrameX interpolates its percentile by
-    /// another rule (type 8), so at the border its set can differ by a frame.
-    pub fn low_average(&mut self, share: f64) -> Option<f64> {
-        let border = self.percentile(1.0 - share)?;
-        let worst = self.0.iter().filter(|value| **value >= border);
-        let (sum, count) = worst.fold((0.0, 0_u64), |(sum, count), value| (sum + value, count + 1));
-        Some(sum / count as f64)
-    }
-
-    /// The frame time down to which the longest frames fill `share` of the total time: CapFrameX's
-    /// "x % low integral" (1.8.4, `GetPercentageHighIntegralSequence`), which is MSI Afterburner's
-    /// low.
-    pub fn low_integral(&mut self, share: f64) -> Option<f64> {
-        if self.0.is_empty() || !(0.0..=1.0).contains(&share) {
-            return None;
-        }
-        self.0.sort_unstable_by(|left, right| right.total_cmp(left));
-        let limit = share * self.0.iter().sum::<f64>();
-        let mut sum = 0.0;
-        let crosses = |value: &&f64| {
-            sum += **value;
-            sum >= limit
-        };
-        self.0.iter().find(crosses).or(self.0.last()).copied()
     }
 
     /// How many values lie in each bin, the lower edge included, the upper one only in the last bin.
@@ -128,11 +143,6 @@ impl Values {
         }
         Ok(counts)
     }
-}
-
-fn select(values: &mut [f64], p: f64) -> f64 {
-    let rank = p * (values.len() - 1) as f64;
-    select_rank(values, rank)
 }
 
 /// The value at a rank that may lie between two; `values` is not empty.
@@ -192,22 +202,6 @@ mod tests {
         }
 
         #[test]
-        fn lows_are_means_and_integrals_of_the_longest(column in columns(), share in 0.0..1.0) {
-            let mut sorted: Vec<f64> = column.iter().copied().filter(|v| v.is_finite()).collect();
-            sorted.sort_by(|left, right| right.total_cmp(left));
-            let mut values: Values = column.iter().copied().collect();
-            let border = by_sorting(&column, 1.0 - share);
-            let worst: Vec<f64> = sorted.iter().copied().filter(|v| *v >= border.unwrap() - 1e-12).collect();
-            let mean = (!worst.is_empty()).then(|| worst.iter().sum::<f64>() / worst.len() as f64);
-            prop_assert!(close(values.low_average(share), mean));
-
-            let total: f64 = sorted.iter().sum();
-            let reached = |count: &usize| sorted[..*count].iter().sum::<f64>() >= share * total - 1e-9;
-            let count = (1..=sorted.len()).find(reached);
-            prop_assert!(close(values.low_integral(share), count.map(|count| sorted[count - 1])));
-        }
-
-        #[test]
         fn bins_hold_what_lies_between_their_edges(column in columns()) {
             let edges = [0.0, 10.0, 16.0, 16.5, 50.0];
             let values: Values = column.iter().copied().collect();
@@ -223,21 +217,10 @@ mod tests {
     fn edges_have_answers() {
         let mut none = Values::default();
         assert_eq!(none.percentiles(&[0.5]), [None]);
-        assert_eq!((none.low_average(0.01), none.low_integral(0.01)), (None, None));
         let mut one: Values = [7.0].into_iter().collect();
         assert_eq!(one.percentiles(&[1.0, 0.0, 0.5]), [Some(7.0); 3]);
         assert_eq!(one.percentiles(&[f64::NAN, 1.5]), [None, None]);
-        assert_eq!((one.low_average(0.001), one.low_integral(0.001)), (Some(7.0), Some(7.0)));
         assert_eq!(one.histogram(&[0.0, 7.0]), Ok(vec![1]), "the last bin is closed");
         assert_eq!(one.histogram(&[8.0, 7.0]), Err(EdgesError { edges: 2 }));
-    }
-
-    #[test]
-    fn a_hundred_frames_have_the_lows_that_capframex_shows() {
-        // 99 frames of 10 ms and one of 50 ms: the border, at rank 98.01, is 10.4 ms.
-        let mut values: Values = (0..100).map(|at| if at == 40 { 50.0 } else { 10.0 }).collect();
-        assert!((values.percentile(0.99).unwrap() - 10.4).abs() < 1e-9);
-        assert_eq!(values.low_average(0.01), Some(50.0));
-        assert_eq!(values.low_integral(0.01), Some(50.0));
     }
 }

@@ -248,12 +248,25 @@ fn a_session_is_exported_for_capframex_when_it_ends() {
         "[pipeline]\nevents = {:?}\n[cx_export]\nenabled = true\nwatch_dir = {watched:?}\n",
         bl.path("bl.sock"),
     );
-    std::fs::write(bl.path("config.toml"), config).unwrap();
+    std::fs::write(bl.path("config.toml"), &config).unwrap();
     let out = ingest.output().unwrap();
     let text = String::from_utf8_lossy(&out.stderr);
     assert!(out.status.success(), "{text}");
     let files: Vec<_> = std::fs::read_dir(&watched).unwrap().map(|f| f.unwrap().path()).collect();
     let [file] = files.as_slice() else { panic!("{files:?}: {text}") };
-    let frames = std::fs::read_to_string(file).unwrap().lines().count();
-    assert!(frames > 60, "{frames} lines: {text}");
+    // JSON by itself, since only that carries power.
+    let record: serde_json::Value = serde_json::from_slice(&std::fs::read(file).unwrap())
+        .unwrap_or_else(|e| panic!("{e}: {text}"));
+    let count = |array: &serde_json::Value| array.as_array().map_or(0, Vec::len);
+    let run = &record["Runs"][0];
+    assert!(count(&run["CaptureData"]["MsBetweenPresents"]) > 60, "{text}");
+    assert!(count(&run["PmdSystemPower"]) > 40, "{text}");
+
+    let config = format!("{config}format = \"csv\"\n");
+    std::fs::write(bl.path("config.toml"), config).unwrap();
+    bl.ok(&["ingest", "--simulate", "--no-host", "--session", "t", "--duration", "1s"]);
+    let files = std::fs::read_dir(&watched).unwrap().map(|f| f.unwrap().path());
+    let csv: Vec<_> = files.filter(|path| path.extension().is_some_and(|e| e == "csv")).collect();
+    let [csv] = csv.as_slice() else { panic!("{csv:?}") };
+    assert!(std::fs::read_to_string(csv).unwrap().lines().count() > 30);
 }

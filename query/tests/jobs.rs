@@ -121,8 +121,31 @@ fn the_numbers_are_those_of_plain_arithmetic() {
     for (name, p) in [("p50_ms", 0.5), ("p95_ms", 0.95), ("p99_ms", 0.99), ("p999_ms", 0.999)] {
         assert_near(number(&stats[0], name), percentile(p));
     }
-    let worst: Vec<f64> = sorted.iter().copied().filter(|ms| *ms >= percentile(0.99)).collect();
-    assert_near(number(&stats[0], "low_1_pct_ms"), worst.iter().sum::<f64>() / worst.len() as f64);
+    // As CapFrameX has them: the quantile of type 8, and all frames not below it.
+    let border = |values: &[f64], p: f64| {
+        let rank = (values.len() as f64 + 1.0 / 3.0) * p + 1.0 / 3.0;
+        let below = (rank as usize).clamp(1, values.len() - 1);
+        let share = (rank - below as f64).clamp(0.0, 1.0);
+        values[below - 1] + share * (values[below] - values[below - 1])
+    };
+    let low_average = |share: f64| {
+        let longest: Vec<f64> =
+            sorted.iter().copied().filter(|ms| *ms >= border(&sorted, 1.0 - share)).collect();
+        longest.iter().sum::<f64>() / longest.len() as f64
+    };
+    assert_near(number(&stats[0], "low_1_pct_ms"), low_average(0.01));
+    assert_near(number(&stats[0], "low_01_pct_ms"), low_average(0.001));
+    assert_near(number(&stats[0], "low_1_pct_average_fps"), 1000.0 / low_average(0.01));
+    let total: f64 = sorted.iter().sum();
+    let mut longest = 0.0;
+    let integral = sorted.iter().rev().find(|ms| {
+        longest += **ms;
+        longest > total / 100.0
+    });
+    assert_near(number(&stats[0], "low_1_pct_integral_fps"), 1000.0 / integral.unwrap());
+    let fps: Vec<f64> = sorted.iter().rev().map(|ms| 1000.0 / ms).collect();
+    assert_near(number(&stats[0], "p1_fps"), border(&fps, 0.01));
+    assert_near(number(&stats[0], "p02_fps"), border(&fps, 0.002));
 
     // Power is a line from -0.1 s to 19.98 s, without 12.0 to 13.5 s.
     let power = rows(&run(&store, "power", &[]));

@@ -65,6 +65,19 @@ impl Serialize for GpuProvider {
     }
 }
 
+/// Which form files for CapFrameX have.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum CxFormat {
+    /// Frames.
+    Csv,
+    /// Frames with power, sensors and hardware.
+    #[default]
+    Json,
+}
+
+const CX_FORMATS: [(&str, CxFormat); 2] = [("json", CxFormat::Json), ("csv", CxFormat::Csv)];
+
 sections! {
     /// What holds for all of `bl`.
     general: General {
@@ -246,6 +259,8 @@ sections! {
         enabled: bool = Switch, Is("false"), Reload;
         /// Folder that CapFrameX watches.
         watch_dir: Option<PathBuf> = Optional(FilePath), Unset("\"/mnt/cx-import\""), Reload;
+        /// Form of the files: only JSON carries power.
+        format: CxFormat = OneOf(&CX_FORMATS), Is("\"json\""), Reload;
         /// Name of the application in the files.
         application_name: String = Text("a name"), Is("\"bl\""), Reload, "CX_APP";
         /// First stage of the exported pair.

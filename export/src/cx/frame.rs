@@ -36,7 +36,8 @@ impl Frames {
     ) -> Result<Self, CxError> {
         Ok(match &request.source {
             Source::Stages(pair) => {
-                Self::Stages(Box::new(StageFrames::open(query, session, pair).await?))
+                let (id, ended_ns) = (session.id().as_str(), session.manifest().ended_ns);
+                Self::Stages(Box::new(StageFrames::open(query, id, ended_ns, pair).await?))
             }
             Source::Log(log) => Self::Log(LogFrames::open(query, session, log.as_deref()).await?),
         })

@@ -1,7 +1,7 @@
 //! Files that CapFrameX opens: its CSV and its JSON.
 //!
 //! What CapFrameX 1.8.4 takes and what it drops without a word is in `docs/capframex.md`. Both forms are written
-//! from the same [`Frame`]s, which come from pairs of stage events or from imported frame logs.
+//! from the same [`Frame`]s, which come from table `latency` or from imported frame logs.
 
 mod capture;
 mod csv;
@@ -20,6 +20,7 @@ mod stages;
 
 use std::io::Write;
 
+use bl_query::latency::{LatencyOptions, Method};
 use bl_query::tables::SessionFilter;
 use bl_query::{Query, Settings};
 use bl_store::{Session, Store};
@@ -100,7 +101,7 @@ pub async fn write_csv(
     request: &Request,
     out: impl Write,
 ) -> Result<Report, CxError> {
-    let query = open(store, session)?;
+    let query = open(store, session, request)?;
     let mut report = Report::default();
     let power = Board::choose(&query, request.board.as_deref(), &mut report.notes).await?;
     let power = match power {
@@ -123,9 +124,9 @@ pub async fn write_csv(
 
 /// Writes a session's frames, power and sensors as a record of CapFrameX. All frames are held in memory.
 ///
-/// An array of a record has no place for what is unknown, so nothing is put there: where the board's power is
-/// unknown at the ends of the run, a few frames are left out with it; where it has a gap, its arrays are. Sensors
-/// lose the instants at which one of them is unknown, or are left out themselves. Each is noted in the report.
+/// An array of a record has no place for what is unknown, so nothing is put there: frames at which the board's power
+/// is unknown are left out and their time with them; where these are most frames, its arrays are. Sensors lose the
+/// instants at which one of them is unknown, or are left out themselves. Each is noted in the report.
 ///
 /// # Errors
 /// [`CxError`]; what was written until then is no file for CapFrameX.
@@ -135,7 +136,7 @@ pub async fn write_json(
     request: &Request,
     out: impl Write,
 ) -> Result<Report, CxError> {
-    let query = open(store, session)?;
+    let query = open(store, session, request)?;
     let mut report = Report::default();
     let board = Board::choose(&query, request.board.as_deref(), &mut report.notes).await?;
     let frames = Frames::open(&query, session, request).await?;
@@ -153,9 +154,15 @@ pub async fn write_json(
     Ok(report)
 }
 
-/// A query over that session alone.
-fn open(store: &Store, session: &Session) -> Result<Query, CxError> {
+/// A query over that session alone, whose table `latency` has the stages that are asked for.
+fn open(store: &Store, session: &Session, request: &Request) -> Result<Query, CxError> {
     let query = Query::new(&Settings::default())?;
-    query.register_store(store.clone(), SessionFilter::Named(vec![session.id().clone()]))?;
+    let only = SessionFilter::Named(vec![session.id().clone()]);
+    let mut latency = LatencyOptions::default();
+    if let Source::Stages(pair) = &request.source {
+        latency.pairs.push((pair.stage_a.clone(), pair.stage_b.clone()));
+        latency.method = Method { window_ns: pair.window_ns, ..Method::default() };
+    }
+    query.register_store_with(store.clone(), only, latency)?;
     Ok(query)
 }

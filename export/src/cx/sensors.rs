@@ -4,15 +4,14 @@ use std::collections::BTreeMap;
 use std::num::NonZeroU64;
 
 use arrow::array::{Array, Float64Array};
-use bl_align::resample::{Grid, resample};
 use bl_query::Query;
 
-use super::capture::Capture;
+use super::capture::{Capture, Part};
 use super::power::{Board, tolerance_ns};
 use super::{CxError, rows};
 
-/// Spacing of the readings in a record.
-const SPACING_MS: u64 = 250;
+/// Spacing of the readings in a record: 250 ms.
+const SPACING_NS: NonZeroU64 = NonZeroU64::new(250_000_000).unwrap();
 
 /// A sensor that is unknown at more than this share of the instants is left out; else the instants are, as an
 /// array has no place for what is unknown.
@@ -24,7 +23,7 @@ pub(super) struct Sensors {
     /// Nanoseconds since the first frame.
     pub at_ns: Vec<i64>,
     pub sensors: Vec<Sensor>,
-    /// Names of those that are known too seldom.
+    /// Names of those that are known too seldom; the board's, which fail together, are counted.
     pub left_out: Vec<String>,
 }
 
@@ -55,34 +54,39 @@ impl Sensors {
         capture: &Capture,
         board: Option<&Board>,
     ) -> Result<Self, CxError> {
-        let step_ns = NonZeroU64::MIN.saturating_add(SPACING_MS * 1_000_000 - 1);
-        let grid = Grid::covering(capture.start_ns(), capture.span_ns(), step_ns);
+        let parts = capture.every(SPACING_NS);
         let mut found = Vec::new();
         let groups = [gpu(), cpu(), rapl(), hwmon()].into_iter().chain(board.map(benchlab));
         for group in groups {
-            found.append(&mut group.read(query, grid).await?);
+            found.append(&mut group.read(query, &parts).await?);
         }
-        Ok(Self::of(found, grid))
+        Ok(Self::of(found, &parts))
     }
 
-    fn of(found: Vec<(Sensor, Vec<Option<f64>>)>, grid: Grid) -> Self {
+    fn of(found: Vec<(Sensor, Vec<Option<f64>>)>, parts: &[Part]) -> Self {
+        let at_ns: Vec<i64> = parts.iter().flat_map(Part::offsets_ns).collect();
         let mut sensors = Self::default();
-        let mut known = vec![true; grid.count];
-        let mut kept = Vec::new();
+        let mut known = vec![true; at_ns.len()];
+        let (mut kept, mut of_board) = (Vec::new(), 0);
         for (sensor, values) in found {
             let unknown = values.iter().filter(|value| value.is_none()).count();
-            if unknown as f64 > grid.count as f64 * UNKNOWN {
-                sensors.left_out.push(sensor.name);
+            if unknown as f64 > at_ns.len() as f64 * UNKNOWN {
+                match sensor.id.starts_with("/benchlab/") {
+                    true => of_board += 1,
+                    false => sensors.left_out.push(sensor.name),
+                }
                 continue;
             }
             known.iter_mut().zip(&values).for_each(|(known, value)| *known &= value.is_some());
             kept.push((sensor, values));
         }
+        if of_board > 0 {
+            sensors.left_out.push(format!("{of_board} readings of the board"));
+        }
         let is_known = |at: &usize| known[*at];
-        let at_ns = |at: usize| grid.instant_ns(at) - grid.start_ns;
-        sensors.at_ns = (0..grid.count).filter(is_known).map(at_ns).collect();
+        sensors.at_ns = (0..at_ns.len()).filter(is_known).map(|at| at_ns[at]).collect();
         for (mut sensor, values) in kept {
-            sensor.values = (0..grid.count).filter(is_known).filter_map(|at| values[at]).collect();
+            sensor.values = (0..at_ns.len()).filter(is_known).filter_map(|at| values[at]).collect();
             sensors.sensors.push(sensor);
         }
         sensors
@@ -98,11 +102,11 @@ struct Series {
 }
 
 impl Group {
-    /// Its sensors that have any value, on the grid.
+    /// Its sensors that have any value, at the instants of the parts.
     async fn read(
         &self,
         query: &Query,
-        grid: Grid,
+        parts: &[Part],
     ) -> Result<Vec<(Sensor, Vec<Option<f64>>)>, CxError> {
         let Self { table, key, rows: of, columns } = self;
         let names: Vec<String> = columns.iter().map(|(name, ..)| rows::identifier(name)).collect();
@@ -132,10 +136,11 @@ impl Group {
         }
         let mut found = Vec::new();
         for (nth, (key, series)) in by_key.iter().enumerate() {
-            let tolerance_ns = tolerance_ns(&series.ts_ns).unsigned_abs();
+            let tolerance_ns = tolerance_ns(&series.ts_ns);
             for ((column, kind, name), values) in columns.iter().zip(&series.columns) {
-                let samples = series.ts_ns.iter().copied().zip(values.iter().map(|v| Some(*v)));
-                let on_grid = resample(samples, grid, tolerance_ns);
+                let value = |row: usize| Some(values[row]);
+                let of_part = |part: &Part| part.resample(&series.ts_ns, value, tolerance_ns);
+                let on_grid: Vec<Option<f64>> = parts.iter().flat_map(of_part).collect();
                 if on_grid.iter().any(Option::is_some) {
                     let id = format!("/{table}/{key}/{column}");
                     let sensor = Sensor {

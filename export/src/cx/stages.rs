@@ -1,59 +1,86 @@
-//! Frames from pairs of stage events.
+//! Frames from table `latency`: what a frame is, and when it was dropped, is told there and nowhere else.
+
+use std::collections::BTreeMap;
 
 use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::{DataType, Int32Type};
-use bl_align::pair::{Pair, PairCounts, PairOptions, PairedBy, Pipelines, StageEvents, sides};
-use bl_query::{Batches, Query};
-use bl_store::Session;
+use bl_query::{Batches, Query, QueryError};
 
 use super::{CxError, Frame, Metric, Report, StagePair, rows};
 
-/// Columns of the events, in the order in which they are asked for.
-const SQL: &str = "SELECT ts, stage, pipeline, frame, key_ns, pts_ns FROM pipeline";
-const STAGE: usize = 1;
-const PIPELINE: usize = 2;
-const KEYS: [usize; 3] = [3, 4, 5];
+/// Columns of a frame, in the order in which they are asked for.
+const PIPELINE: usize = 1;
+const LATENCY_MS: usize = 2;
+const DROPPED: usize = 3;
+const BY_ORDER: usize = 4;
+const REASON: usize = 5;
 
 pub(super) struct StageFrames {
     session: String,
     pair: StagePair,
+    /// When the recording ended; none while it goes on.
+    ended_ns: Option<i64>,
     batches: Batches,
-    pairing: Pipelines,
-    /// The one pipeline; none before the first event.
+    /// The one pipeline; none before the first frame.
     pipeline: Option<Option<String>>,
     last_ns: Option<i64>,
+    /// Frames that did not reach `stage_b`, since the last one that did.
+    waiting: Vec<Waiting>,
+    counts: Counts,
+    ended: bool,
+}
+
+/// A frame without a latency.
+struct Waiting {
+    ts_ns: i64,
+    /// Time since the frame before; the first one has none.
+    interval_ns: Option<i64>,
+    /// Why nothing tells whether it was dropped; none where it was.
+    unsure: Option<String>,
+}
+
+/// What became of all frames that entered `stage_a`.
+#[derive(Debug, Default)]
+struct Counts {
+    reached: u64,
+    dropped: u64,
+    /// On their way when the recording ended.
+    in_flight: u64,
+    /// Those of which nothing tells whether they were dropped, by reason.
+    unsure: BTreeMap<String, u64>,
     /// Frames that began at the instant of the one before, or ended at that of their own beginning.
     timeless: u64,
-    /// Whether any event of `stage_b` was recorded: without, nothing tells which frames were dropped.
-    tells_drops: bool,
-    /// Counted at the end.
-    counts: PairCounts,
-    ended: bool,
-    any_ordered: bool,
+    /// Whether any were paired by their order.
+    by_order: bool,
 }
 
 impl StageFrames {
-    pub async fn open(query: &Query, session: &Session, pair: &StagePair) -> Result<Self, CxError> {
-        let wanted = wanted(pair);
-        let batches = rows::ask(query, &format!("{SQL} WHERE {wanted} ORDER BY ts")).await?;
+    /// Opens the frames of a pair of stages, of a session that ended then.
+    pub async fn open(
+        query: &Query,
+        session: &str,
+        ended_ns: Option<i64>,
+        pair: &StagePair,
+    ) -> Result<Self, CxError> {
+        let StagePair { stage_a, stage_b, .. } = pair;
+        if stage_a == stage_b {
+            let text = format!("stage {stage_a:?} cannot be paired with itself: name two stages");
+            return Err(CxError::Stages(text));
+        }
         Ok(Self {
-            session: session.id().to_string(),
+            session: session.into(),
             pair: pair.clone(),
-            batches,
-            pairing: Pipelines::new(PairOptions {
-                window_ns: pair.window_ns,
-                ..PairOptions::default()
-            }),
+            ended_ns,
+            batches: rows::ask(query, &sql(query, pair).await?).await?,
             pipeline: None,
             last_ns: None,
-            timeless: 0,
-            tells_drops: pair.metric == Metric::Latency || is_seen(query, pair).await?,
-            counts: PairCounts::default(),
+            waiting: Vec::new(),
+            counts: Counts::default(),
             ended: false,
-            any_ordered: false,
         })
     }
 
+    /// Fills `frames`; false at the end.
     pub async fn next(&mut self, query: &Query, frames: &mut Vec<Frame>) -> Result<bool, CxError> {
         while frames.is_empty() && !self.ended {
             match self.batches.next().await {
@@ -62,96 +89,173 @@ impl StageFrames {
                     if !self.is_one_pipeline(&batch)? {
                         return Err(self.several_pipelines(query).await?);
                     }
-                    self.accept(&batch)?;
+                    self.accept(&batch, frames)?;
                 }
-                None => {
-                    self.ended = true;
-                    self.pairing.finish();
-                    self.counts = self.pairing.counts();
-                }
+                None => self.end(frames),
             }
-            self.put(frames);
         }
         Ok(!frames.is_empty())
     }
 
+    fn accept(&mut self, batch: &RecordBatch, frames: &mut Vec<Frame>) -> Result<(), CxError> {
+        let ts_ns = rows::instants(batch, 0)?;
+        let latency_ms = rows::floats(batch, LATENCY_MS)?;
+        let dropped = batch.column(DROPPED);
+        self.counts.by_order |= batch.column(BY_ORDER).as_boolean().true_count() > 0;
+        let reasons = match dropped.null_count() {
+            0 => None,
+            _ => Some(rows::texts(batch, REASON)?),
+        };
+        frames.reserve(ts_ns.len());
+        for (row, &ts_ns) in ts_ns.iter().enumerate() {
+            let interval_ns = self.last_ns.replace(ts_ns).map(|last_ns| ts_ns - last_ns);
+            if latency_ms.is_valid(row) {
+                let latency_ns = (latency_ms.value(row) * 1e6).round() as i64;
+                self.reached(ts_ns, interval_ns, latency_ns, frames);
+                continue;
+            }
+            let reasons = reasons.as_ref().filter(|_| dropped.is_null(row));
+            let unsure = reasons.map(|reasons| match reasons.is_valid(row) {
+                true => reasons.value(row).to_string(),
+                false => String::new(),
+            });
+            self.waiting.push(Waiting { ts_ns, interval_ns, unsure });
+        }
+        Ok(())
+    }
+
+    fn reached(
+        &mut self,
+        ts_ns: i64,
+        interval_ns: Option<i64>,
+        latency_ns: i64,
+        frames: &mut Vec<Frame>,
+    ) {
+        // One that came later got through: those before it were overtaken, and are not on their way.
+        if !self.waiting.is_empty() {
+            self.settle(i64::MAX, frames);
+        }
+        self.counts.reached += 1;
+        let frame_ns = match self.pair.metric {
+            Metric::Latency => Some(latency_ns),
+            Metric::Interval => interval_ns,
+        };
+        self.push(ts_ns, frame_ns, Some(latency_ns), false, frames);
+    }
+
+    /// Decides on the frames that wait: those that entered before `before_ns` were dropped.
+    fn settle(&mut self, before_ns: i64, frames: &mut Vec<Frame>) {
+        for Waiting { ts_ns, interval_ns, unsure } in std::mem::take(&mut self.waiting) {
+            if let Some(reason) = unsure {
+                *self.counts.unsure.entry(reason).or_default() += 1;
+            } else if ts_ns >= before_ns {
+                self.counts.in_flight += 1;
+            } else {
+                self.counts.dropped += 1;
+                if self.pair.metric == Metric::Interval {
+                    self.push(ts_ns, interval_ns, None, true, frames);
+                }
+            }
+        }
+    }
+
+    /// What still waits had its window of time before the recording ended, or was on its way.
+    fn end(&mut self, frames: &mut Vec<Frame>) {
+        self.ended = true;
+        if self.counts.reached == 0 && self.pair.metric == Metric::Interval {
+            // Where no frame got through, nothing tells that one did not: see the notes.
+            for Waiting { ts_ns, interval_ns, .. } in std::mem::take(&mut self.waiting) {
+                self.push(ts_ns, interval_ns, None, false, frames);
+            }
+            return;
+        }
+        let window_ns = self.pair.window_ns;
+        let before_ns = self
+            .ended_ns
+            .map_or(i64::MAX, |ended_ns| ended_ns.saturating_sub(window_ns).saturating_add(1));
+        self.settle(before_ns, frames);
+    }
+
+    fn push(
+        &mut self,
+        ts_ns: i64,
+        frame_ns: Option<i64>,
+        latency_ns: Option<i64>,
+        dropped: bool,
+        frames: &mut Vec<Frame>,
+    ) {
+        match frame_ns {
+            None => {}
+            Some(..=0) => self.counts.timeless += 1,
+            Some(frame_ns) => {
+                frames.push(Frame { ts_ns, frame_ns, display_ns: frame_ns, latency_ns, dropped });
+            }
+        }
+    }
+
+    /// Notes what is not in the file; an error where there is nothing in it.
     pub async fn finish(&self, query: &Query, report: &mut Report) -> Result<(), CxError> {
-        let counts = self.counts;
-        let StagePair { stage_a, stage_b, metric, .. } = &self.pair;
         if report.frames == 0 {
             return Err(self.nothing(query).await?);
         }
+        let StagePair { stage_a, stage_b, metric, window_ns, .. } = &self.pair;
+        let Counts { reached, dropped, in_flight, .. } = self.counts;
         let notes = &mut report.notes;
-        if *metric == Metric::Latency && counts.dropped > 0 {
+        if *metric == Metric::Latency && dropped > 0 {
             notes.push(format!(
-                "{} of {} frames never reached {stage_b}: they have no latency, and no row",
-                counts.dropped,
-                counts.dropped + counts.paired
+                "{dropped} of {} frames never reached {stage_b}: they have no latency, and no row",
+                dropped + reached
             ));
         }
-        if !self.tells_drops {
+        if reached == 0 {
+            let why = match is_seen(query, &self.pair).await? {
+                true => format!(
+                    "no event of {stage_b} belongs to one of {stage_a} within {} ms",
+                    window_ns / 1_000_000
+                ),
+                false => format!("no event of {stage_b} was recorded"),
+            };
             notes.push(format!(
-                "no event of {stage_b} was recorded, so that nothing tells which frames were dropped: none is \
-                 marked"
+                "{why}, so that nothing tells which frames were dropped: none is marked"
             ));
         }
-        if counts.unkeyed > 0 {
+        if in_flight > 0 {
             notes.push(format!(
-                "{} events without a frame number, running time or PTS were left out, as others have one",
-                counts.unkeyed
+                "{in_flight} frames were on their way to {stage_b} when the recording ended: they were left out"
             ));
         }
-        if self.any_ordered {
+        notes.extend(self.unsure());
+        if self.counts.by_order {
             notes.push(format!(
                 "events of {stage_a} and {stage_b} carry no frame number, running time or PTS that both tell: they were \
                  paired by their order"
             ));
         }
-        if self.timeless > 0 {
+        if self.counts.timeless > 0 {
             notes.push(format!(
                 "{} frames of 0 ms were left out: CapFrameX would divide by them",
-                self.timeless
+                self.counts.timeless
             ));
         }
         Ok(())
     }
 
-    fn accept(&mut self, batch: &RecordBatch) -> Result<(), CxError> {
-        let ts_ns = rows::instants(batch, 0)?;
-        let stage = batch.column(STAGE);
-        let keys = KEYS.map(|column| rows::integers(batch, column));
-        let [frame, key_ns, pts_ns] = keys;
-        let keys = [frame?, key_ns?, pts_ns?];
-        let keys = keys.each_ref().map(|key| (key.values().as_ref(), key.nulls()));
-        let events = StageEvents { ts_ns, keys: &keys, pipeline: None };
-        let sides = sides(stage, &self.pair.stage_a, &self.pair.stage_b);
-        let sides = sides.map_err(|e| rows::broken(e.to_string()))?;
-        self.pairing.push_columns(&events, |row| sides[row], |_| ());
-        Ok(())
+    /// Of the frames that nothing sure is known of.
+    fn unsure(&self) -> Option<String> {
+        let unsure = &self.counts.unsure;
+        let count: u64 = unsure.values().sum();
+        let reasons: Vec<&str> =
+            unsure.keys().map(String::as_str).filter(|r| !r.is_empty()).collect();
+        let why = match reasons.is_empty() {
+            true => String::new(),
+            false => format!(" ({})", reasons.join("; ")),
+        };
+        (count > 0).then(|| {
+            format!("nothing sure tells the latency of {count} frames{why}: they were left out")
+        })
     }
 
-    /// The frames that are settled.
-    fn put(&mut self, frames: &mut Vec<Frame>) {
-        let pairs = self.pairing.take_settled();
-        frames.reserve(pairs.len());
-        self.any_ordered |= pairs.iter().any(|row| row.by == Some(PairedBy::Order));
-        for Pair { ts_ns, latency_ns, .. } in pairs.into_iter().map(|row| row.pair) {
-            let last_ns = self.last_ns.replace(ts_ns);
-            let frame_ns = match self.pair.metric {
-                Metric::Latency => latency_ns,
-                Metric::Interval => last_ns.map(|last_ns| ts_ns - last_ns),
-            };
-            let Some(frame_ns) = frame_ns else { continue };
-            if frame_ns <= 0 {
-                self.timeless += 1;
-                continue;
-            }
-            let dropped = self.tells_drops && latency_ns.is_none();
-            frames.push(Frame { ts_ns, frame_ns, display_ns: frame_ns, latency_ns, dropped });
-        }
-    }
-
-    /// Whether all events so far are of one pipeline.
+    /// Whether all frames so far are of one pipeline.
     fn is_one_pipeline(&mut self, batch: &RecordBatch) -> Result<bool, CxError> {
         let kind = DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8));
         let column = rows::converted(batch.column(PIPELINE), &kind)?;
@@ -175,8 +279,7 @@ impl StageFrames {
 
     async fn several_pipelines(&self, query: &Query) -> Result<CxError, CxError> {
         let wanted = wanted(&self.pair);
-        let sql =
-            format!("SELECT DISTINCT pipeline FROM pipeline WHERE {wanted} ORDER BY pipeline");
+        let sql = format!("SELECT DISTINCT pipeline FROM latency WHERE {wanted} ORDER BY pipeline");
         Ok(CxError::Several {
             session: self.session.clone(),
             what: "pipelines",
@@ -210,17 +313,52 @@ impl StageFrames {
             };
             return Ok(CxError::NoStage { session, stage: stage.clone(), seen });
         }
-        let why = match metric {
-            Metric::Interval => format!("it takes two events of {stage_a} to tell a frame time"),
-            Metric::Latency => format!(
+        let why = match (metric, self.unsure()) {
+            (_, Some(unsure)) => unsure,
+            (Metric::Interval, _) => {
+                format!("it takes two events of {stage_a} to tell a frame time")
+            }
+            (Metric::Latency, _) => format!(
                 "none of {} events of {stage_a} has one of {stage_b} within {} ms; do both tell the same frame \
                  numbers? (pipeline.window_ms sets the time)",
-                self.counts.dropped,
+                self.counts.dropped + self.counts.in_flight,
                 window_ns / 1_000_000
             ),
         };
         Ok(CxError::NoFrames { session, why })
     }
+}
+
+/// The frames of a pair of stages, in order of time. No column of power is among them, which would have to be
+/// computed.
+async fn sql(query: &Query, pair: &StagePair) -> Result<String, CxError> {
+    let table = query.context().table("latency").await.map_err(QueryError::run)?;
+    let has = |column: &str| table.schema().has_column_with_unqualified_name(column);
+    let by_order = match has("paired_by") {
+        true => "coalesce(paired_by = 'order', false)",
+        false if has_keys(query, pair).await? => "false",
+        false => "true",
+    };
+    let reason = match has("reason") {
+        true => "CASE WHEN dropped IS NULL THEN reason END",
+        false => "CAST(NULL AS VARCHAR)",
+    };
+    Ok(format!(
+        "SELECT ts, pipeline, latency_ms, dropped, {by_order} AS by_order, {reason} AS reason FROM latency \
+         WHERE {} ORDER BY ts",
+        wanted(pair)
+    ))
+}
+
+/// Whether any event of the two stages has a key: what is known of it where the table does not tell.
+async fn has_keys(query: &Query, pair: &StagePair) -> Result<bool, CxError> {
+    let [stage_a, stage_b] = [&pair.stage_a, &pair.stage_b].map(|stage| rows::literal(stage));
+    let sql = format!(
+        "SELECT stage FROM pipeline WHERE stage IN ({stage_a}, {stage_b}) AND {} \
+         AND coalesce(frame, key_ns, pts_ns) IS NOT NULL LIMIT 1",
+        of_pipeline(pair)
+    );
+    Ok(!rows::names(query, &sql).await?.is_empty())
 }
 
 /// Whether any event of `stage_b` was recorded.
@@ -233,11 +371,10 @@ async fn is_seen(query: &Query, pair: &StagePair) -> Result<bool, CxError> {
     Ok(!rows::names(query, &sql).await?.is_empty())
 }
 
-/// Which events belong to a pair of stages, as a condition in SQL.
+/// Which frames belong to a pair of stages, as a condition in SQL.
 fn wanted(pair: &StagePair) -> String {
-    let stages =
-        format!("stage IN ({}, {})", rows::literal(&pair.stage_a), rows::literal(&pair.stage_b));
-    format!("{stages} AND {}", of_pipeline(pair))
+    let [stage_a, stage_b] = [&pair.stage_a, &pair.stage_b].map(|stage| rows::literal(stage));
+    format!("stage_a = {stage_a} AND stage_b = {stage_b} AND {}", of_pipeline(pair))
 }
 
 fn of_pipeline(pair: &StagePair) -> String {
@@ -247,3 +384,6 @@ fn of_pipeline(pair: &StagePair) -> String {
         Some(name) => format!("pipeline = {}", rows::literal(name)),
     }
 }
+
+#[cfg(test)]
+mod tests;

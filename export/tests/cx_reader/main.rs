@@ -224,37 +224,145 @@ fn a_record_has_frames_power_sensors_and_the_machine() {
     assert_ne!(latency.record["Hash"], json.record["Hash"]);
 }
 
+/// A record of 100 frames, from 1 s to 2.584 s, whose system and card have power where `known` says so of milliseconds.
+fn record_of_power(known: fn(i64) -> bool) -> (json::Loaded, Report) {
+    let mut recording = Recording::begin();
+    recording.frames(100, &[]);
+    let watts = |k: i64| (k * 20 * MS, Some(ramp(k * 20 * MS)), known(k * 20).then_some(50.0));
+    recording.board("AB", (0..200).map(watts));
+    let session = recording.end();
+    record(&recording, &session, &stages(Metric::Latency))
+}
+
+fn is_noted(report: &Report, what: &str) -> bool {
+    report.notes.iter().any(|note| note.contains(what))
+}
+
+/// Number of a frame, which its latency tells.
+fn number_of(frame_ms: f64) -> i64 {
+    ((frame_ms - 5.0) * 1e3).round() as i64
+}
+
 #[test]
-fn unknown_power_costs_a_few_frames_or_the_power_but_is_never_made_up() {
-    let with = |known: fn(i64) -> bool| {
-        let mut recording = Recording::begin();
-        recording.frames(100, &[]);
-        let watts = |k: i64| (k * 20 * MS, Some(100.0), known(k * 20).then_some(50.0));
-        recording.board("AB", (0..200).map(watts));
-        let session = recording.end();
-        record(&recording, &session, &stages(Metric::Latency))
-    };
-    let is_noted =
-        |report: &Report, what: &str| report.notes.iter().any(|note| note.contains(what));
-    // From 1 s to 2.584 s. Known from the third frame on, up to the last but three.
-    let (json, report) = with(|at_ms| (1020..=2540).contains(&at_ms));
+fn unknown_power_costs_the_frames_at_it_or_the_power_but_is_never_made_up() {
+    // Known from the third frame on, up to the last but three.
+    let (json, report) = record_of_power(|at_ms| (1020..=2540).contains(&at_ms));
     assert_eq!(json.frame_ms.len(), 95);
     assert_eq!(json.frame_ms[0], 5.002);
     assert!(json.power_w.iter().all(|watts| !watts.is_empty()));
-    assert!(is_noted(&report, "not known at 5 of 100 frames"), "{:?}", report.notes);
-    // A gap within, and known too late.
-    let known: [fn(i64) -> bool; 2] = [|at| !(1500..2000).contains(&at), |at| at > 1400];
-    for known in known {
-        let (json, report) = with(known);
-        assert_eq!(json.frame_ms.len(), 100);
-        assert!(json.power_w.iter().all(Vec::is_empty));
-        assert!(is_noted(&report, "there are no PMD arrays"), "{:?}", report.notes);
-    }
+    assert!(is_noted(&report, "not known at 5 of 100 frames: they were left out"), "{report:?}");
+    // Over less than half of the frames.
+    let (json, report) = record_of_power(|at_ms| at_ms > 2000);
+    assert_eq!(json.frame_ms.len(), 100);
+    assert!(json.power_w.iter().all(Vec::is_empty));
+    assert!(is_noted(&report, "known at 36 of 100 frames only: there are no PMD"), "{report:?}");
     // What the board does not have at all.
-    let (json, _) = with(|_| false);
+    let (json, _) = record_of_power(|_| false);
     assert!(
         json.power_w[0].is_empty() && json.power_w[2].is_empty() && !json.power_w[1].is_empty()
     );
+}
+
+#[test]
+fn gaps_in_power_leave_out_the_frames_in_them_and_no_more() {
+    // Samples at 1480 and 1800 ms, and at 2100 and 2400 ms, are the last and the first around a gap.
+    let (json, report) =
+        record_of_power(|at_ms| !(1500..1800).contains(&at_ms) && !(2120..2400).contains(&at_ms));
+    let numbers: Vec<i64> = json.frame_ms.iter().copied().map(number_of).collect();
+    let at_ms = |frame: i64| 1000 + frame * 16;
+    let is_known = |frame: &i64| {
+        let at_ms = at_ms(*frame);
+        at_ms <= 1480 || (1800..=2100).contains(&at_ms) || at_ms >= 2400
+    };
+    let expected: Vec<i64> = (0..100).filter(is_known).collect();
+    assert_eq!(numbers, expected);
+    let lost = 100 - expected.len();
+    assert!(
+        is_noted(&report, &format!("not known at {lost} of 100 frames, around 2 gaps")),
+        "{report:?}"
+    );
+    // The power under each frame is that of its time: samples lie at equal distances from the first frame on, and the
+    // first frame after a gap lies at one of them.
+    let mut begin = 0;
+    for (at, (frame, time_s)) in numbers.iter().zip(&json.time_s).enumerate() {
+        if at > 0 && numbers[at - 1] + 1 < *frame {
+            begin = at;
+            assert!(time_s - json.time_s[at - 1] < 0.026, "the gap's time is left out");
+        }
+        let into_ms = at_ms(*frame) - at_ms(numbers[begin]);
+        assert!((time_s - json.time_s[begin] - into_ms as f64 / 1e3).abs() < 1e-9);
+        let sample = json.time_s[begin] * 1e3 / json.sample_ms as f64;
+        assert!((sample - sample.round()).abs() < 1e-9, "sample {sample}");
+        let sample = sample.round() as usize + into_ms as usize / json.sample_ms as usize;
+        let of_ms = at_ms(*frame) - into_ms % json.sample_ms as i64;
+        assert!((json.power_w[1][sample] - ramp(of_ms * MS)).abs() < 1e-3, "frame {frame}");
+    }
+    // So are the sensors.
+    let sensors = &json.record["Runs"][0]["SensorData2"];
+    let numbers_of = |id: &str| -> Vec<f64> {
+        let values = sensors[id]["Values"].as_array().unwrap();
+        values.iter().map(|value| value.as_f64().unwrap()).collect()
+    };
+    let (at_s, watts) = (numbers_of("MeasureTime"), numbers_of("/benchlab/AB/eps1_w"));
+    assert!(at_s.len() >= 3, "{at_s:?}");
+    for (at_s, watts) in at_s.iter().zip(&watts) {
+        let after = json.time_s.partition_point(|time_s| time_s <= at_s) - 1;
+        let since_ms = (at_s - json.time_s[after]) * 1e3;
+        let expected = ramp(((at_ms(numbers[after]) as f64 + since_ms) * MS as f64) as i64);
+        assert!((watts - expected).abs() < 1e-2, "{watts} at {at_s}, not {expected}");
+    }
+}
+
+#[test]
+fn a_comment_says_once_that_there_is_no_power() {
+    let mut recording = Recording::begin();
+    recording.frames(100, &[]);
+    // A board that went away after a few frames.
+    recording.board("AB", (0..60).map(|k| (k * 20 * MS, Some(100.0), Some(50.0))));
+    let session = recording.end();
+    let (json, _) = record(&recording, &session, &stages(Metric::Latency));
+    assert!(json.power_w.iter().all(Vec::is_empty));
+    let comment = json.record["Info"]["Comment"].as_str().unwrap();
+    assert_eq!(comment.matches("power is known at 12 of 100 frames only").count(), 1, "{comment}");
+    assert_eq!(comment.matches("BENCHLAB").count(), 0, "{comment}");
+    assert!(
+        comment.ends_with("known too seldom, and left out: 5 readings of the board"),
+        "{comment}"
+    );
+}
+
+#[test]
+fn a_frame_on_its_way_at_the_end_is_not_dropped() {
+    let mut recording = Recording::begin();
+    recording.frames(60, &[20, 58, 59]);
+    let session = recording.end_at(2100 * MS);
+    let (csv, report) = loaded(&recording, &session, &stages(Metric::Interval));
+    assert_eq!(csv.frame_ms, vec![16.0; 57]);
+    assert_eq!((report.dropped, csv.dropped[19]), (1, true));
+    assert!(is_noted(&report, "2 frames were on their way to encoded"), "{report:?}");
+    let (csv, report) = loaded(&recording, &session, &stages(Metric::Latency));
+    assert_eq!(csv.frame_ms.len(), 57);
+    assert!(is_noted(&report, "1 of 58 frames never reached encoded"), "{report:?}");
+    assert!(is_noted(&report, "2 frames were on their way to encoded"), "{report:?}");
+}
+
+#[test]
+fn intervals_where_no_pair_matches_say_so_and_mark_none() {
+    let mut recording = Recording::begin();
+    let mut events = Vec::new();
+    for frame in 0..30 {
+        let event = |at_ns, stage, frame| Event { at_ns, stage, frame, pipeline: None };
+        events.push(event(frame * 16 * MS, "ingress", Some(frame)));
+        events.push(event(frame * 16 * MS + 5 * MS, "encoded", Some(frame + 1000)));
+    }
+    recording.events(&events);
+    let session = recording.end();
+    let (csv, report) = loaded(&recording, &session, &stages(Metric::Interval));
+    assert_eq!((csv.frame_ms.len(), report.dropped), (29, 0));
+    let why = "no event of encoded belongs to one of ingress within 2000 ms";
+    assert!(is_noted(&report, why), "{report:?}");
+    let error = export(&recording, &session, &stages(Metric::Latency)).unwrap_err().to_string();
+    assert!(error.contains("none of 30 events of ingress has one of encoded"), "{error}");
 }
 
 #[test]

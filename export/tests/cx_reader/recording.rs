@@ -115,6 +115,13 @@ impl Recording {
         self.append(&mut rows);
     }
 
+    /// Ends the session at an instant; by itself it ends long after its rows.
+    pub fn end_at(&mut self, at_ns: i64) -> Session {
+        let ended_ns = Some(START_NS + at_ns);
+        self.writer.as_ref().unwrap().update(|manifest| manifest.ended_ns = ended_ns).unwrap();
+        self.end()
+    }
+
     /// Ends the session.
     pub fn end(&mut self) -> Session {
         self.writer.take().unwrap().finish().unwrap();

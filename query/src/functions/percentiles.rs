@@ -1,4 +1,4 @@
-//! Exact percentiles and histograms as aggregates.
+//! Exact percentiles, lows and histograms as aggregates.
 
 use std::sync::Arc;
 
@@ -14,10 +14,9 @@ use datafusion::logical_expr::{
 };
 
 /// The aggregates of this crate.
-pub(crate) fn aggregates() -> [AggregateUDF; 2] {
+pub(crate) fn aggregates() -> [AggregateUDF; 5] {
     let signature = Signature::variadic_any(Volatility::Immutable);
-    [Answer::Percentiles, Answer::Histogram]
-        .map(|answer| Selection { answer, signature: signature.clone() }.into())
+    Answer::ALL.map(|answer| Selection { answer, signature: signature.clone() }.into())
 }
 
 /// What is asked of the values.
@@ -25,8 +24,58 @@ pub(crate) fn aggregates() -> [AggregateUDF; 2] {
 enum Answer {
     /// `percentiles(value, share, …)`: the value at each share (0 to 1), as a list.
     Percentiles,
+    /// `fps_percentiles(frame time in ms, share, …)`: CapFrameX's P1 and the like, in frames per second.
+    FpsPercentiles,
+    /// `low_averages(frame time, share, …)`: CapFrameX's "x % low average", as a frame time.
+    LowAverages,
+    /// `low_integrals(frame time, share, …)`: CapFrameX's "x % low integral", as a frame time.
+    LowIntegrals,
     /// `histogram(value, edge, …)`: the number of values from each edge to the next, as a list.
     Histogram,
+}
+
+impl Answer {
+    const ALL: [Self; 5] = [
+        Self::Percentiles,
+        Self::FpsPercentiles,
+        Self::LowAverages,
+        Self::LowIntegrals,
+        Self::Histogram,
+    ];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Percentiles => "percentiles",
+            Self::FpsPercentiles => "fps_percentiles",
+            Self::LowAverages => "low_averages",
+            Self::LowIntegrals => "low_integrals",
+            Self::Histogram => "histogram",
+        }
+    }
+
+    /// Of each element of its list.
+    fn data_type(self) -> DataType {
+        match self {
+            Self::Histogram => DataType::UInt64,
+            _ => DataType::Float64,
+        }
+    }
+
+    fn of(self, values: &mut Values, numbers: &[f64]) -> Result<Vec<ScalarValue>> {
+        let found = match self {
+            Self::Percentiles => values.percentiles(numbers),
+            Self::FpsPercentiles => values.fps_percentiles(numbers),
+            Self::LowAverages => numbers.iter().map(|share| values.low_average(*share)).collect(),
+            Self::LowIntegrals => numbers.iter().map(|share| values.low_integral(*share)).collect(),
+            Self::Histogram => {
+                return match values.histogram(numbers) {
+                    Ok(counts) => Ok(counts.into_iter().map(ScalarValue::from).collect()),
+                    Err(error) => exec_err!("histogram: {error}"),
+                };
+            }
+        };
+        Ok(found.into_iter().map(ScalarValue::Float64).collect())
+    }
 }
 
 /// An aggregate that keeps all its values.
@@ -38,10 +87,7 @@ struct Selection {
 
 impl AggregateUDFImpl for Selection {
     fn name(&self) -> &str {
-        match self.answer {
-            Answer::Percentiles => "percentiles",
-            Answer::Histogram => "histogram",
-        }
+        self.answer.name()
     }
 
     fn signature(&self) -> &Signature {
@@ -55,13 +101,7 @@ impl AggregateUDFImpl for Selection {
                 self.name()
             );
         }
-        Ok(DataType::new_list(
-            match self.answer {
-                Answer::Percentiles => DataType::Float64,
-                Answer::Histogram => DataType::UInt64,
-            },
-            true,
-        ))
+        Ok(DataType::new_list(self.answer.data_type(), true))
     }
 
     fn accumulator(&self, args: AccumulatorArgs) -> Result<Box<dyn Accumulator>> {
@@ -74,8 +114,8 @@ impl AggregateUDFImpl for Selection {
         });
         let numbers = numbers.collect::<Result<Vec<f64>>>()?;
         let is_share = |number: &f64| (0.0..=1.0).contains(number);
-        if self.answer == Answer::Percentiles && !numbers.iter().all(is_share) {
-            return plan_err!("percentiles: a share lies between 0 and 1, like 0.95");
+        if self.answer != Answer::Histogram && !numbers.iter().all(is_share) {
+            return plan_err!("{}: a share lies between 0 and 1, like 0.95", self.name());
         }
         Ok(Box::new(Kept { answer: self.answer, numbers, values: Values::default() }))
     }
@@ -129,24 +169,8 @@ impl Accumulator for Kept {
     }
 
     fn evaluate(&mut self) -> Result<ScalarValue> {
-        let answers: Vec<ScalarValue> = match self.answer {
-            Answer::Percentiles => self
-                .values
-                .percentiles(&self.numbers)
-                .into_iter()
-                .map(ScalarValue::Float64)
-                .collect(),
-            Answer::Histogram => match self.values.histogram(&self.numbers) {
-                Ok(counts) => {
-                    counts.into_iter().map(|count| ScalarValue::UInt64(Some(count))).collect()
-                }
-                Err(error) => return exec_err!("histogram: {error}"),
-            },
-        };
-        let of = match self.answer {
-            Answer::Percentiles => DataType::Float64,
-            Answer::Histogram => DataType::UInt64,
-        };
+        let answers = self.answer.of(&mut self.values, &self.numbers)?;
+        let of = self.answer.data_type();
         Ok(ScalarValue::List(ScalarValue::new_list_nullable(&answers, &of)))
     }
 

@@ -102,6 +102,23 @@ async fn exact_percentiles_and_histograms() {
 }
 
 #[tokio::test]
+async fn lows_and_frames_per_second_of_frame_times() {
+    // 99 frames of 10 ms and one of 50 ms, in two batches: see bl_align::frametime.
+    let query =
+        session(&["CREATE TABLE v AS SELECT CASE WHEN value = 40 THEN 50 ELSE 10 END AS ms \
+        FROM range(0, 60) UNION ALL SELECT 10 FROM range(60, 100)"])
+        .await;
+    let sql = "SELECT low_averages(ms, 0.01, 0.02), low_integrals(ms, 0.01), fps_percentiles(ms, 0.002, 0.5) FROM v";
+    assert_eq!(rows(&query, sql).await, ["[50.0, 10.4] [50.0] [20.0, 100.0]"]);
+    let none = "SELECT low_averages(ms, 0.01), low_integrals(ms, 0.5), fps_percentiles(ms, 0.01) FROM v WHERE ms < 0";
+    assert_eq!(rows(&query, none).await, ["[] [] []"]);
+    for name in ["low_averages", "low_integrals", "fps_percentiles"] {
+        let found = error(&query, &format!("SELECT {name}(ms, 1.0, 99) FROM v")).await;
+        assert!(found.contains(&format!("{name}: a share lies between 0 and 1")), "{found}");
+    }
+}
+
+#[tokio::test]
 async fn wrong_arguments_are_named() {
     let query = session(&[EVENTS]).await;
     for (call, text) in [

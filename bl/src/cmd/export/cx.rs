@@ -19,7 +19,7 @@ use clap::ValueEnum;
 
 use super::super::query::stages;
 use super::super::usage;
-use crate::config::{Config, Origin};
+use crate::config::{Config, CxFormat, Origin};
 use crate::terminal::{grouped, sentence};
 
 /// How often sessions are looked at with `--follow`.
@@ -49,9 +49,9 @@ pub struct Args {
     /// UID of the BENCHLAB board whose power is told, where several were recorded.
     #[arg(long, value_name = "UID")]
     device: Option<String>,
-    /// csv: frames; json: frames with power, sensors and hardware (default: by the ending of -o, else csv).
+    /// The form of the file (default: by the ending of -o, else cx_export.format of the configuration).
     #[arg(long, value_enum)]
-    format: Option<FormatName>,
+    format: Option<CxFormat>,
     /// What stands as frame time: the latency from stage to stage, or the interval between frames at the first
     /// stage. Imported frame logs have intervals.
     #[arg(long, value_enum, default_value = "latency")]
@@ -65,12 +65,6 @@ pub struct Args {
     /// Go on, and export every session when it ends.
     #[arg(long)]
     follow: bool,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum FormatName {
-    Csv,
-    Json,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -193,10 +187,11 @@ impl Export<'_> {
 
     /// The file and its form.
     fn target(&self, session: &Session, request: &Request) -> anyhow::Result<(PathBuf, Format)> {
-        let asked = self.args.format.map(|format| match format {
-            FormatName::Csv => Format::Csv,
-            FormatName::Json => Format::Json,
-        });
+        let form = |format| match format {
+            CxFormat::Csv => Format::Csv,
+            CxFormat::Json => Format::Json,
+        };
+        let asked = self.args.format.map(form);
         if let Some(path) = &self.args.output {
             let format = Format::of_file(path).map_err(told)?;
             if asked.is_some_and(|asked| asked != format) {
@@ -207,7 +202,7 @@ impl Export<'_> {
             }
             return Ok((path.clone(), format));
         }
-        let format = asked.unwrap_or(Format::Csv);
+        let format = asked.unwrap_or_else(|| form(self.config.cx_export.format));
         let watched =
             self.args.watch_dir.clone().or_else(|| self.config.cx_export.watch_dir.clone());
         let folder = watched.unwrap_or_else(|| session.dir().path().join("cx-export"));
