@@ -57,6 +57,11 @@ impl Capture {
         self.frames.first().map_or(0, |frame| frame.ts_ns)
     }
 
+    /// When its last frame began.
+    pub fn end_ns(&self) -> i64 {
+        self.frames.last().map_or(0, |frame| frame.ts_ns)
+    }
+
     /// From the first frame to the last.
     pub fn span_ns(&self) -> u64 {
         let ends = self.frames.first().zip(self.frames.last());
@@ -67,7 +72,15 @@ impl Capture {
         let all = self.frames.len();
         let inside = |&(from_ns, to_ns): &(i64, i64)| {
             let from = self.frames.partition_point(|frame| frame.ts_ns < from_ns);
-            from..self.frames.partition_point(|frame| frame.ts_ns <= to_ns).max(from)
+            // Samples count from the first frame: frames up to the first one that is not known can stay.
+            let until_ns = match self.frames.get(from).map(|first| first.ts_ns) {
+                Some(first_ns) if first_ns <= to_ns => {
+                    let step_ns = (SAMPLE_MS * NS_PER_MS) as i64;
+                    first_ns + ((to_ns - first_ns) / step_ns + 1) * step_ns
+                }
+                _ => from_ns,
+            };
+            from..self.frames.partition_point(|frame| frame.ts_ns < until_ns).max(from)
         };
         let longest = channels.stretches().iter().map(inside).max_by_key(ExactSizeIterator::len);
         let kept = longest.unwrap_or(0..0);

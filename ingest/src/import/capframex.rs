@@ -50,6 +50,10 @@ struct Run {
 pub(super) fn read(file: &Path, report: &mut ImportReport) -> Result<LogContents, ImportError> {
     let text = std::fs::read(file).map_err(|e| ImportError::io(file, e))?;
     let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&text);
+    if !text.trim_ascii_start().starts_with(b"{") {
+        let what = "not a record of CapFrameX, which is JSON; its CSV files are those of PresentMon: bl import presentmon";
+        return Err(ImportError::format(file, 1, what));
+    }
     let session: Session = serde_json::from_slice(text).map_err(|e| {
         ImportError::format(file, e.line() as u64, format!("not a record of CapFrameX: {e}"))
     })?;

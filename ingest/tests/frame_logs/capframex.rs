@@ -1,6 +1,8 @@
 //! Records of CapFrameX. The names are those of its `SessionRun`, `SessionSensorData2` and `SessionInfo`.
 
-use super::{Kept, read_text};
+use bl_ingest::import::FrameLogFormat;
+
+use super::{Kept, read_text, refused};
 
 /// A capture of 0.6 s by a Windows machine with a BENCHLAB, saved at 12:00:10 UTC.
 const RECORD: &str = r#"{"Hash":"x","Info":{"AppVersion":"1.8.4.6","Id":"8f0","ProcessName":"game.exe","GameName":"A game",
@@ -74,7 +76,7 @@ fn sensors_are_rows_of_hwmon() {
         ["0 GPU Core 2500 MHz", "0 CPU Package 80.5 W", "250000000 GPU Core 2510 MHz"]
     );
     assert_eq!(each("source"), ["capframex"; 3]);
-    assert_eq!(each("sensor")[1], "/intelcpu/0/power/0");
+    assert_eq!(each("sensor")[1], "Power /intelcpu/0/power/0");
 }
 
 #[test]
@@ -145,4 +147,7 @@ fn power_and_sensors_that_nothing_places_in_time_are_told() {
     }
     let (_, report) = read_text("cx.json", &run(r#""SensorData":{"CpuUsage":[1]}"#));
     assert!(report.to_string().contains("no column for 'SensorData"), "{report}");
+    let csv = "Application,MsBetweenPresents\ngame.exe,16\n";
+    let why = refused(FrameLogFormat::CapFrameX, "cx.csv", csv);
+    assert!(why.contains("bl import presentmon"), "{why}");
 }

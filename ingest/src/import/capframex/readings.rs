@@ -57,7 +57,7 @@ pub(super) fn read(
             }
         }
         None if run.sensor_data.as_ref().is_some_and(|data| !data.is_null()) => {
-            report.unknown_key("capframex", "SensorData (before CapFrameX 1.6)", file, 1);
+            report.unknown_key("capframex", "SensorData (the form before SensorData2)", file, 1);
         }
         None => {}
     }
@@ -148,13 +148,14 @@ fn board_of(sensors: &Map<String, Value>) -> Option<String> {
 impl Place {
     fn of(key: &str, entry: &Value) -> Self {
         let id = entry["StableIdentifier"].as_str().filter(|id| !id.is_empty()).unwrap_or(key);
+        let kind = entry["Type"].as_str().unwrap_or("unknown");
         Self::of_export(id).unwrap_or_else(|| Self {
             table: "hwmon",
             device: vec![
                 ("chip", "capframex".into()),
-                ("sensor", id.into()),
+                ("sensor", format!("{kind} {id}").into()),
                 ("label", entry["Name"].clone()),
-                ("unit", entry["Type"].as_str().and_then(unit).map_or(Value::Null, Value::from)),
+                ("unit", unit(kind).map_or(Value::Null, Value::from)),
             ],
             column: "value".into(),
         })
