@@ -202,10 +202,20 @@ fn a_log_alone_is_a_session_that_jobs_and_exports_take_as_it_is() {
     let bl = Bl::new();
     let seconds = log(&bl.path(NAME), 300);
     let written = std::fs::metadata(bl.path(NAME)).unwrap().modified().unwrap();
-    bl.ok(&["import", "mangohud", "--session", "alone", NAME]);
-    let last = bl.numbers("alone", "SELECT CAST(max(ts) AS BIGINT) / 1e9 FROM frames")[0];
+    bl.ok(&["import", "mangohud", "--session", "aged", "--align-to", "file", NAME]);
+    let last = bl.numbers("aged", "SELECT CAST(max(ts) AS BIGINT) / 1e9 FROM frames")[0];
     let written = written.duration_since(std::time::UNIX_EPOCH).unwrap().as_secs_f64();
     assert!((last - written).abs() < 1e-3, "the last frame is as old as the file");
+    std::fs::remove_dir_all(bl.path("data/sessions/aged")).unwrap();
+    // The file is of today and its name of 2025: it was copied.
+    let out = bl.run(&["import", "mangohud", "--session", "alone", NAME]);
+    let said = String::from_utf8(out.stderr).unwrap();
+    assert!(out.status.success() && said.contains("by the file's name, within 1 s"), "{said}");
+    let first = bl.numbers("alone", "SELECT CAST(min(ts) AS BIGINT) / 1e9 FROM frames")[0];
+    let date = Command::new("date").args(["-d", "2025-11-11 14:30:00", "+%s"]).output().unwrap();
+    let named: f64 = String::from_utf8(date.stdout).unwrap().trim().parse().unwrap();
+    // `elapsed` of the first frame is 10 ms.
+    assert!((first - named - 0.01).abs() < 1e-6, "{first} for {named}");
     let aligned = String::from_utf8(bl.run(&["align"]).stderr).unwrap();
     assert!(aligned.contains("300 frames, 0 of them dropped"), "{aligned}");
     let stats: serde_json::Value =
@@ -228,6 +238,135 @@ fn a_log_alone_is_a_session_that_jobs_and_exports_take_as_it_is() {
     let (_, why) =
         bl.fails(&["import", "mangohud", "--session", "alone", "--align-to", "mark", NAME]);
     assert!(why.contains("has no mark"), "{why}");
+}
+
+#[test]
+fn the_same_content_is_imported_once_and_refused_rows_fail() {
+    let bl = Bl::new();
+    log(&bl.path(NAME), 20);
+    std::fs::copy(bl.path(NAME), bl.path("copy.csv")).unwrap();
+    let frames = || bl.numbers("s", "SELECT count(*) FROM frames")[0];
+    bl.ok(&["import", "mangohud", "--session", "s", NAME, "copy.csv"]);
+    assert_eq!(frames(), 20.0);
+    let again = bl.run(&["import", "mangohud", "--session", "s", "copy.csv"]);
+    let said = String::from_utf8(again.stderr).unwrap();
+    assert!(
+        again.status.success() && said.contains("the session has it already, as game_2025"),
+        "{said}"
+    );
+    assert_eq!(frames(), 20.0);
+    let manifest: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(bl.path("data/sessions/s/session.json")).unwrap())
+            .unwrap();
+    let import = &manifest["imports"][0];
+    assert_eq!((&import["file"], &import["source"]), (&NAME.into(), &"mangohud".into()));
+    assert_eq!(import["first_frame"]["err_ns"], 1_000_000_000);
+    assert_eq!(
+        (import["sha256"].as_str().unwrap().len(), &import["info"]["cpu"]),
+        (64, &"c".into())
+    );
+
+    // A row that cannot be read: the others are imported all the same.
+    let mut text = std::fs::read_to_string(bl.path(NAME)).unwrap();
+    text += "100,10,5,90,1e23\n";
+    std::fs::write(bl.path("bad.csv"), text).unwrap();
+    let (code, why) = bl.fails(&["import", "mangohud", "--session", "bad", "bad.csv"]);
+    assert!(
+        code == 1 && why.contains("1 lines were refused") && why.contains("--allow-bad 1"),
+        "{why}"
+    );
+    assert!(why.contains("bad.csv:24: elapsed is 1e23 ns"), "{why}");
+    assert_eq!(bl.numbers("bad", "SELECT count(*) FROM frames"), [20.0]);
+    bl.ok(&["import", "mangohud", "--session", "allowed", "--allow-bad", "1", "bad.csv"]);
+    std::fs::write(
+        bl.path("r.jsonl"),
+        "{\"ts_ns\":1,\"source\":\"benchlab.usb\",\"kv\":{\"p_sys\":5}}\nnothing\n",
+    )
+    .unwrap();
+    let (code, why) = bl.fails(&["import", "jsonl", "r.jsonl"]);
+    assert!(code == 1 && why.contains("1 lines were refused"), "{why}");
+    let again = bl.run(&["import", "jsonl", "r.jsonl"]);
+    assert!(
+        again.status.success()
+            && String::from_utf8_lossy(&again.stderr).contains("already, as r.jsonl")
+    );
+}
+
+#[test]
+fn of_several_processes_one_is_chosen_and_the_dominant_one_exported() {
+    let bl = Bl::new();
+    let gold =
+        concat!(env!("CARGO_MANIFEST_DIR"), "/../ingest/tests/fixtures/presentmon/test_case_0.csv");
+    let out = bl.run(&["import", "presentmon", "--session", "all", gold]);
+    let said = String::from_utf8(out.stderr).unwrap();
+    assert!(out.status.success() && said.contains("10 streams of frames"), "{said}");
+    let of = "SELECT count(*), count(DISTINCT pid), max(frametime_ms) FROM frames WHERE application = 'dwm.exe'";
+    assert_eq!(bl.numbers("all", of)[..2], [197.0, 1.0]);
+    bl.ok(&["align"]);
+    let pipelines =
+        "SELECT count(DISTINCT pipeline), count(*) FROM latency WHERE stage_b = 'presented'";
+    assert_eq!(bl.numbers("all", pipelines), [10.0, 357.0]);
+    let out = bl.run(&["export", "cx", "--session", "all", "--metric", "interval", "-o", "cx.csv"]);
+    let said = String::from_utf8(out.stderr).unwrap();
+    assert!(
+        out.status.success() && said.contains("dwm.exe 1268 0x224B280A1C0 has the most (197)"),
+        "{said}"
+    );
+    let csv = std::fs::read_to_string(bl.path("cx.csv")).unwrap();
+    assert_eq!(csv.lines().filter(|line| line.starts_with("dwm.exe,")).count(), 197, "{csv:.300}");
+    assert_eq!(csv.lines().count(), 198);
+
+    bl.ok(&["import", "presentmon", "--session", "one", "--process", "8320", gold]);
+    assert_eq!(
+        bl.numbers("one", "SELECT count(*), min(pid), max(pid) FROM frames"),
+        [18.0, 8320.0, 8320.0]
+    );
+    let (_, why) =
+        bl.fails(&["import", "presentmon", "--session", "none", "--process", "game", gold]);
+    assert!(why.contains("no frame of process game, but of Presenter.exe 10792"), "{why}");
+}
+
+#[test]
+fn what_is_exported_for_capframex_comes_back_and_goes_out_the_same() {
+    let bl = Bl::new();
+    let ingest =
+        Beside::start(&mut bl.command(&["ingest", "--simulate", "--no-host", "--session", "run"]));
+    wait_for("power", || {
+        let out = bl.run(&["query", "--session", "run", "SELECT count(*) > 25 FROM benchlab"]);
+        String::from_utf8_lossy(&out.stdout).contains("true")
+    });
+    bl.ok(&["mark", "logging"]);
+    std::thread::sleep(Duration::from_millis(2_500));
+    ingest.end();
+    log(&bl.path(NAME), 100);
+    bl.ok(&["import", "mangohud", "--session", "run", "--align-to", "mark", NAME]);
+    let export = |session: &str, file: &str| -> serde_json::Value {
+        bl.ok(&["export", "cx", "--session", session, "--metric", "interval", "-o", file]);
+        serde_json::from_slice(&std::fs::read(bl.path(file)).unwrap()).unwrap()
+    };
+    let first = export("run", "first.json");
+    bl.ok(&["import", "capframex", "--session", "again", "first.json"]);
+    let second = export("again", "second.json");
+    assert!(first["Runs"][0]["PmdSystemPower"].as_array().is_some_and(|watts| watts.len() > 20));
+    assert!(first["Runs"][0]["SensorData2"].as_object().is_some_and(|sensors| sensors.len() > 20));
+    let without_identity = |mut record: serde_json::Value| {
+        // They tell this file from others, and are no part of what was captured.
+        for identity in ["/Hash", "/Info/Id", "/Runs/0/Hash"] {
+            *record.pointer_mut(identity).unwrap() = "".into();
+        }
+        record
+    };
+    let (first, second) = (without_identity(first), without_identity(second));
+    for part in ["CaptureData", "SensorData2", "PmdSystemPower", "PmdCpuPower", "PmdGpuPower"] {
+        let (first, second) = (&first["Runs"][0][part], &second["Runs"][0][part]);
+        for (key, value) in first.as_object().into_iter().flatten() {
+            assert_eq!(value, &second[key], "{part} {key}");
+        }
+        assert_eq!(first, second, "{part}");
+    }
+    assert_eq!(first, second);
+    let joules = "SELECT count(energy_j) > 90 FROM latency WHERE stage_b = 'presented'";
+    assert_eq!(bl.row("again", joules), ["true"]);
 }
 
 #[test]

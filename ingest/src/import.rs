@@ -4,20 +4,26 @@
 //! never skips silently: what cannot be read is counted and named in the [`ImportReport`].
 
 mod capframex;
+mod content;
 mod csv;
 mod delivery;
 mod follow;
 mod frames;
 mod jsonl;
 mod lines;
+mod local_time;
 mod mangohud;
 mod presentmon;
 mod report;
 
 use std::path::{Path, PathBuf};
 
+pub use content::Content;
 pub use follow::{FollowMangoHud, follow_mangohud};
-pub use frames::{Frame, FrameLog, FrameLogFormat, FrameRows, import_frames, read_frame_log};
+pub use frames::{
+    Began, Frame, FrameLog, FrameLogFormat, FrameRows, ProcessChoice, ReadOptions, Reading, Stream,
+    import_frames, read_frame_log,
+};
 pub use jsonl::{EstimatedTime, TimeBasis, estimate_time, import_jsonl};
 
 pub use report::{BadLine, ImportReport, UnknownKey};

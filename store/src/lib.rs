@@ -29,7 +29,7 @@ pub use error::{Result, StoreError};
 pub use follow::Follower;
 pub use health::{Reason, health_row};
 pub use layout::{SealedFile, SessionDir, replace_file};
-pub use manifest::{FORMAT, Manifest, State, boot_id};
+pub use manifest::{FORMAT, FirstFrame, Import, Manifest, State, boot_id};
 pub use memory::give_back_memory;
 pub use names::{NameError, SessionId};
 pub use recover::Recovered;

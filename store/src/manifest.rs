@@ -55,6 +55,54 @@ pub struct Manifest {
     /// Rows of each table, known once it has ended.
     #[serde(default)]
     pub rows: BTreeMap<String, u64>,
+    /// Files that were imported into it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub imports: Vec<Import>,
+}
+
+/// A file that was imported into a session.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Import {
+    /// The file's name, which is column `log` of its frames.
+    pub file: String,
+    /// What its rows carry in `source`.
+    pub source: String,
+    /// SHA-256 of its content, 64 hex digits.
+    pub sha256: String,
+    /// Its length.
+    pub bytes: u64,
+    /// The one process whose frames were taken; without one, all were.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub process: Option<String>,
+    /// When its first frame was; none for a recording, whose rows have times of their own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_frame: Option<FirstFrame>,
+    /// What it tells about the game and the system, by the names of the tool that wrote it.
+    #[serde(default, skip_serializing_if = "serde_json::Map::is_empty")]
+    pub info: serde_json::Map<String, serde_json::Value>,
+}
+
+impl Import {
+    /// Whether it brings in what another one did, whatever the file is called. Of a log of which one process was taken,
+    /// another process is new.
+    pub fn is_same(&self, other: &Self) -> bool {
+        let is_other_process = match (&self.process, &other.process) {
+            (Some(process), Some(other)) => process != other,
+            _ => false,
+        };
+        self.sha256 == other.sha256 && !is_other_process
+    }
+}
+
+/// When the first frame of an imported log was.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FirstFrame {
+    /// Nanoseconds UTC.
+    pub ts_ns: i64,
+    /// By how much that may be wrong; none where nothing tells.
+    pub err_ns: Option<i64>,
+    /// What tells it.
+    pub from: String,
 }
 
 /// State of a session as its manifest tells it.
@@ -95,4 +143,43 @@ impl Manifest {
 pub fn boot_id() -> Option<String> {
     let id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
     Some(id.trim().to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const WITHOUT_IMPORTS: &str = r#"{"format":1,"id":"a","node":"n","started_ns":0,"ended_ns":null,"state":"ended",
+        "utc_minus_monotonic_ns":0,"err_ns":0,"boot_id":null}"#;
+
+    #[test]
+    fn an_import_is_known_again_by_its_content() {
+        let mut manifest: Manifest = serde_json::from_str(WITHOUT_IMPORTS).unwrap();
+        assert!(!serde_json::to_string(&manifest).unwrap().contains("imports"));
+        let import = |sha256: &str, process: Option<&str>| Import {
+            file: "a.csv".into(),
+            source: "mangohud".into(),
+            sha256: sha256.into(),
+            bytes: 1,
+            process: process.map(str::to_string),
+            first_frame: None,
+            info: Default::default(),
+        };
+        manifest.imports = vec![import("aa", None), import("bb", Some("game"))];
+        let text = serde_json::to_string(&manifest).unwrap();
+        assert_eq!(serde_json::from_str::<Manifest>(&text).unwrap(), manifest);
+        for (sha256, process, known) in [
+            ("aa", None, true),
+            ("aa", Some("game"), true),
+            ("bb", Some("game"), true),
+            ("bb", Some("other"), false),
+            // A part of it would be there twice.
+            ("bb", None, true),
+            ("cc", None, false),
+        ] {
+            let again = import(sha256, process);
+            let is_known = manifest.imports.iter().any(|before| before.is_same(&again));
+            assert_eq!(is_known, known, "{sha256} {process:?}");
+        }
+    }
 }

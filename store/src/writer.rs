@@ -315,6 +315,7 @@ fn fresh(id: SessionId, spec: SessionSpec, anchor: Anchor) -> Manifest {
         host: spec.host,
         config: spec.config,
         rows: Default::default(),
+        imports: Vec::new(),
     }
 }
 

@@ -93,11 +93,32 @@ impl Capture {
         self.stretches.iter().filter_map(part).collect()
     }
 
+    /// When its last frame began.
+    pub fn end_ns(&self) -> i64 {
+        self.frames.last().map_or(0, |frame| frame.ts_ns)
+    }
+
+    /// From the first frame to the last.
+    pub fn span_ns(&self) -> u64 {
+        let ends = self.frames.first().zip(self.frames.last());
+        ends.map_or(0, |(first, last)| last.ts_ns.abs_diff(first.ts_ns))
+    }
+
     fn add_power(&mut self, channels: &Channels, report: &mut Report) {
         let all = self.frames.len();
+        let is_one = channels.stretches().len() == 1;
         let inside = |&(from_ns, to_ns): &(i64, i64)| {
             let from = self.frames.partition_point(|frame| frame.ts_ns < from_ns);
-            from..self.frames.partition_point(|frame| frame.ts_ns <= to_ns).max(from)
+            // Samples count from the first frame. Where power is known but once, frames up to the first sample that is
+            // not known can stay.
+            let until_ns = match self.frames.get(from).map(|first| first.ts_ns) {
+                Some(first_ns) if first_ns <= to_ns && is_one => {
+                    let step_ns = SAMPLE_NS.get() as i64;
+                    first_ns + ((to_ns - first_ns) / step_ns + 1) * step_ns
+                }
+                _ => to_ns.saturating_add(1),
+            };
+            from..self.frames.partition_point(|frame| frame.ts_ns < until_ns).max(from)
         };
         let known: Vec<Range<usize>> =
             channels.stretches().iter().map(inside).filter(|frames| !frames.is_empty()).collect();

@@ -1,10 +1,10 @@
 //! What a JSON record tells about itself and the machine.
 
 use bl_query::Query;
-use bl_store::Manifest;
+use bl_store::{Import, Manifest};
 use jiff::Timestamp;
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::capture::Capture;
 use super::{Application, CxError, Metric, Report, Request, Source, rows};
@@ -64,13 +64,13 @@ impl Info {
         .await?;
         let board = [&host["board"]["vendor"], &host["board"]["name"]].map(word).join(" ");
         let gibibytes = |bytes: f64| format!("{:.0} GB", bytes / f64::from(1 << 30));
-        Ok(Self {
+        let mut info = Self {
             app_version: APP_VERSION,
             id: guid(identity(&(manifest.id.as_str(), "id"), request, capture)),
             processor: word(&host["cpu"]["model"]),
             game_name: application.to_string(),
             process_name: application.to_string(),
-            creation_date: creation_date(capture.start_ns()),
+            creation_date: creation_date(capture.end_ns()),
             motherboard: board.trim().into(),
             os: word(&host["os"]),
             system_ram: host["memory_bytes"].as_f64().map(gibibytes).unwrap_or_default(),
@@ -78,8 +78,60 @@ impl Info {
             gpu_count: if cards.is_empty() { String::new() } else { cards.len().to_string() },
             comment: comment(manifest, request, report),
             ..Self::default()
-        })
+        };
+        if let Some(told) = told_by_log(manifest, request) {
+            info.take(told, request.application.is_some());
+        }
+        Ok(info)
     }
+
+    /// Takes what an imported log tells about the machine and the game: it may be of another machine than the session's.
+    /// `is_named` says that the application's name was chosen.
+    fn take(&mut self, told: &Map<String, Value>, is_named: bool) {
+        let names = |names: &[&str]| {
+            names.iter().find_map(|name| told.get(*name)?.as_str()).map(str::to_string)
+        };
+        // Names of CapFrameX, and of OCAT where they differ.
+        let fields: [(&mut String, &[&str]); 17] = [
+            (&mut self.processor, &["Processor"]),
+            (&mut self.motherboard, &["Motherboard"]),
+            (&mut self.os, &["OS"]),
+            (&mut self.system_ram, &["SystemRam", "System RAM"]),
+            (&mut self.base_driver_version, &["BaseDriverVersion", "Base Driver Version"]),
+            (&mut self.gpu_driver_version, &["GPUDriverVersion"]),
+            (&mut self.driver_package, &["DriverPackage", "Driver Package"]),
+            (&mut self.gpu, &["GPU"]),
+            (&mut self.gpu_count, &["GPUCount", "GPU #"]),
+            (&mut self.gpu_core_clock, &["GpuCoreClock", "GPU Core Clock (MHz)"]),
+            (&mut self.gpu_memory_clock, &["GpuMemoryClock", "GPU Memory Clock (MHz)"]),
+            (&mut self.api_info, &["ApiInfo"]),
+            (&mut self.resizable_bar, &["ResizableBar"]),
+            (&mut self.win_game_mode, &["WinGameMode"]),
+            (&mut self.hags, &["HAGS"]),
+            (&mut self.presentation_mode, &["PresentationMode"]),
+            (&mut self.resolution_info, &["ResolutionInfo"]),
+        ];
+        for (field, called) in fields {
+            if let Some(text) = names(called) {
+                *field = text;
+            }
+        }
+        if let (Some(game), false) = (names(&["GameName"]), is_named) {
+            self.game_name = game;
+        }
+        if let Some(comment) = names(&["Comment"]) {
+            self.comment = comment;
+        }
+    }
+}
+
+/// What the log that is exported tells beside its frames, where it was imported.
+fn told_by_log<'a>(manifest: &'a Manifest, request: &Request) -> Option<&'a Map<String, Value>> {
+    let Source::Log(log) = &request.source else { return None };
+    let is_it = |import: &&Import| {
+        import.first_frame.is_some() && log.as_ref().is_none_or(|log| *log == import.file)
+    };
+    manifest.imports.iter().rfind(is_it).map(|import| &import.info)
 }
 
 /// What the numbers mean, where they came from, and what is missing.
@@ -102,9 +154,10 @@ fn comment(manifest: &Manifest, request: &Request, report: &Report) -> String {
     text
 }
 
+/// When CapFrameX would have saved the record, which is after its last frame: to the millisecond.
 fn creation_date(utc_ns: i64) -> String {
-    let second = Timestamp::from_second(utc_ns.div_euclid(1_000_000_000));
-    second.unwrap_or(Timestamp::UNIX_EPOCH).strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+    let instant = Timestamp::from_millisecond(utc_ns.div_euclid(1_000_000));
+    instant.unwrap_or(Timestamp::UNIX_EPOCH).strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string()
 }
 
 /// A number that tells this content from any other: the same export has the same one, so that CapFrameX shows it

@@ -16,6 +16,68 @@ pub(super) struct LogFrames {
     timeless: u64,
     /// Frames of which the log does not tell whether they were shown.
     untold: u64,
+    /// What is said of frames of other streams, if there are any.
+    left_out: Option<String>,
+}
+
+/// The streams of a log's frames: a log may hold those of several processes and swap chains. CapFrameX keeps the
+/// dominant one of a CSV, and so does an export.
+struct Streams {
+    /// The program of the stream with the most frames.
+    application: Option<String>,
+    /// That stream, as a condition in SQL.
+    condition: String,
+    left_out: Option<String>,
+}
+
+impl Streams {
+    async fn of(query: &Query, frames: &str) -> Result<Self, CxError> {
+        let sql = format!(
+            "SELECT application, CAST(pid AS VARCHAR) AS pid, swapchain, count(*) AS n, min(frame) AS first_frame \
+             {frames} GROUP BY application, pid, swapchain ORDER BY n DESC, first_frame"
+        );
+        let mut batches = rows::ask(query, &sql).await?;
+        let mut dominant: Option<([Option<String>; 3], i64)> = None;
+        let (mut others, mut other_frames) = (0, 0);
+        while let Some(batch) = batches.next().await {
+            let batch = batch?;
+            let texts = [0, 1, 2].map(|column| rows::texts(&batch, column));
+            let [application, pid, swapchain] = texts;
+            let names = [application?, pid?, swapchain?];
+            let counts = rows::integers(&batch, 3)?;
+            for row in 0..batch.num_rows() {
+                if dominant.is_some() {
+                    (others, other_frames) = (others + 1, other_frames + counts.value(row));
+                    continue;
+                }
+                let name = |of: &arrow::array::StringArray| {
+                    of.is_valid(row).then(|| of.value(row).to_string())
+                };
+                dominant = Some((names.each_ref().map(name), counts.value(row)));
+            }
+        }
+        let (names, frames) = dominant.unwrap_or_default();
+        let [application, pid, swapchain] = &names;
+        let is = |column: &str, value: Option<String>| match value {
+            Some(value) => format!("{column} = {value}"),
+            None => format!("{column} IS NULL"),
+        };
+        let text = |name: &Option<String>| name.as_deref().map(rows::literal);
+        let condition = [
+            is("application", text(application)),
+            is("pid", pid.clone()),
+            is("swapchain", text(swapchain)),
+        ];
+        let shown = names.iter().flatten().map(String::as_str).collect::<Vec<_>>().join(" ");
+        let left_out = (others > 0).then(|| {
+            format!(
+                "the log has {} streams of frames; {shown} has the most ({frames}) and is in the file, {other_frames} \
+                 frames of the others are not",
+                others + 1
+            )
+        });
+        Ok(Self { application: application.clone(), condition: condition.join(" AND "), left_out })
+    }
 }
 
 impl LogFrames {
@@ -46,14 +108,12 @@ impl LogFrames {
             }
         };
         let of = format!("FROM frames WHERE coalesce(log, '') = {}", rows::literal(&log));
-        let sql =
-            format!("SELECT application, count(*) AS n {of} GROUP BY application ORDER BY n DESC");
-        let application = rows::names(query, &sql).await?.into_iter().flatten().next();
+        let Streams { application, condition, left_out } = Streams::of(query, &of).await?;
         let sql = format!(
-            "SELECT ts, frametime_ms, display_ms, latency_ms, dropped {of} ORDER BY ts, frame"
+            "SELECT ts, frametime_ms, display_ms, latency_ms, dropped {of} AND {condition} ORDER BY ts, frame"
         );
         let batches = rows::ask(query, &sql).await?;
-        Ok(Self { application, session, log, batches, timeless: 0, untold: 0 })
+        Ok(Self { application, session, log, batches, timeless: 0, untold: 0, left_out })
     }
 
     pub async fn next(&mut self, frames: &mut Vec<Frame>) -> Result<bool, CxError> {
@@ -91,6 +151,7 @@ impl LogFrames {
             let why = format!("no frame of {log} has a frame time above 0");
             return Err(CxError::NoFrames { session: session.clone(), why });
         }
+        report.notes.extend(self.left_out.clone());
         if *timeless > 0 {
             report
                 .notes

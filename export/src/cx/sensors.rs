@@ -5,6 +5,7 @@ use std::num::NonZeroU64;
 
 use arrow::array::{Array, Float64Array};
 use bl_query::Query;
+use bl_schemas::Kind;
 
 use super::capture::{Capture, Part};
 use super::power::{Board, tolerance_ns};
@@ -56,7 +57,8 @@ impl Sensors {
     ) -> Result<Self, CxError> {
         let parts = capture.every(SPACING_NS);
         let mut found = Vec::new();
-        let groups = [gpu(), cpu(), rapl(), hwmon()].into_iter().chain(board.map(benchlab));
+        let groups =
+            [gpu(), cpu(), rapl(), hwmon(), imported()].into_iter().chain(board.map(benchlab));
         for group in groups {
             found.append(&mut group.read(query, &parts).await?);
         }
@@ -142,19 +144,34 @@ impl Group {
                 let of_part = |part: &Part| part.resample(&series.ts_ns, value, tolerance_ns);
                 let on_grid: Vec<Option<f64>> = parts.iter().flat_map(of_part).collect();
                 if on_grid.iter().any(Option::is_some) {
-                    let id = format!("/{table}/{key}/{column}");
+                    let id = match imported_parts(name, key) {
+                        Some((_, id, _)) => id.to_string(),
+                        None => format!("/{table}/{key}/{column}"),
+                    };
                     let sensor = Sensor {
                         id,
                         name: named(name, key, nth),
                         kind: kind_of(kind, key),
                         values: vec![],
                     };
-                    found.push((sensor, on_grid));
+                    found.push((sensor, as_stored(on_grid, table, column)));
                 }
             }
         }
         Ok(found)
     }
+}
+
+/// Rounds values between two samples to the digits that the column has: more are none of the device's.
+fn as_stored(values: Vec<Option<f64>>, table: &str, column: &str) -> Vec<Option<f64>> {
+    let kind = bl_schemas::table(table).and_then(|table| table.column(column)).map(|c| c.kind);
+    let digits = match kind {
+        Some(Kind::Decimal { scale, .. }) => i32::from(scale),
+        Some(Kind::I16 | Kind::I32 | Kind::I64 | Kind::U64) => 0,
+        _ => return values,
+    };
+    let one = 10f64.powi(digits);
+    values.into_iter().map(|value| value.map(|value| (value * one).round() / one)).collect()
 }
 
 /// The name of a sensor. CapFrameX takes the processor's and the card's power from the first sensors whose names
@@ -169,14 +186,51 @@ fn named(name: &str, key: &str, nth: usize) -> String {
             }
             _ => format!("RAPL {key}"),
         },
+        IMPORTED => imported_parts(name, key).map_or(key, |(_, _, label)| label).into(),
         "HWMON" => key.rsplit_once('|').map_or(key, |(name, _)| name).into(),
         _ if nth > 0 => name.replace("GPU", &format!("GPU{nth}")),
         _ => name.into(),
     }
 }
 
-/// Types of hwmon sensors go by their unit, which is the last part of their key.
+/// What stands for the names of sensors that a record of CapFrameX brought in: they keep their own.
+const IMPORTED: &str = "IMPORTED";
+
+/// Type, identifier and name of such a sensor, as `bl import` puts them into `hwmon` and [`imported`] into the key.
+fn imported_parts<'a>(name: &str, key: &'a str) -> Option<(&'a str, &'a str, &'a str)> {
+    let (kind, rest) = key.split_once(' ').filter(|_| name == IMPORTED)?;
+    let (id, label) = rest.rsplit_once('|')?;
+    Some((kind, id, label))
+}
+
+/// Types of sensors (LibreHardwareMonitor, `SensorType`).
+const KINDS: [&str; 18] = [
+    "Voltage",
+    "Current",
+    "Power",
+    "Clock",
+    "Temperature",
+    "Load",
+    "Frequency",
+    "Fan",
+    "Flow",
+    "Control",
+    "Level",
+    "Factor",
+    "Data",
+    "SmallData",
+    "Throughput",
+    "TimeSpan",
+    "Energy",
+    "Noise",
+];
+
+/// Types of hwmon sensors go by their unit, which is the last part of their key; those of imported ones are the first.
 fn kind_of(kind: &'static str, key: &str) -> &'static str {
+    if kind == IMPORTED {
+        let word = key.split(' ').next().unwrap_or_default();
+        return KINDS.into_iter().find(|kind| *kind == word).unwrap_or("Level");
+    }
     if !kind.is_empty() {
         return kind;
     }
@@ -230,7 +284,13 @@ fn rapl() -> Group {
 fn hwmon() -> Group {
     let key =
         "concat(split_part(chip, '@', 1), ' ', coalesce(nullif(label, ''), sensor), '|', unit)";
-    group("hwmon", key, "true", &[("value", "", "HWMON")])
+    group("hwmon", key, "chip IS DISTINCT FROM 'capframex'", &[("value", "", "HWMON")])
+}
+
+/// Sensors of an imported record.
+fn imported() -> Group {
+    let key = "concat(sensor, '|', coalesce(label, ''))";
+    group("hwmon", key, "chip = 'capframex'", &[("value", IMPORTED, IMPORTED)])
 }
 
 /// The board's rails, sums, temperatures and fans, as its table has them; single wires and raw inputs stay in the

@@ -2,154 +2,121 @@
 //!
 //! Names as CapFrameX 1.8 writes them. Times of a second run continue those of the first.
 
+mod columns;
+mod readings;
+
 use std::path::Path;
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use jiff::civil::DateTime;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::{Frame, ImportError, ImportReport};
+use super::frames::{LogContents, Stream};
+use super::{Began, ImportError, ImportReport, local_time};
+
+use columns::Columns;
+
+/// A record is saved when the frames that come late have been waited for, 2.5 s (300 and 500 ms in early versions), and
+/// what came was worked on (CapFrameX, `CaptureManager.cs`, `PRESICE_OFFSET`; `RecordManager.cs`, `CreationDate`). So
+/// the capture began up to this much earlier than the record tells.
+const SAVED_LATE_NS: i64 = 3_000_000_000;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct Session {
     #[serde(default)]
-    info: Info,
+    info: Map<String, Value>,
     #[serde(default)]
     runs: Vec<Run>,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(rename_all = "PascalCase")]
-struct Info {
-    process_name: Option<String>,
-    game_name: Option<String>,
-    creation_date: Option<String>,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct Run {
     capture_data: Map<String, Value>,
+    sensor_data2: Option<Map<String, Value>>,
+    /// What came before `SensorData2`.
+    sensor_data: Option<Value>,
+    pmd_gpu_power: Option<Vec<Value>>,
+    pmd_cpu_power: Option<Vec<Value>>,
+    pmd_system_power: Option<Vec<Value>>,
+    /// Milliseconds between samples of the power.
+    sample_time: Option<f64>,
 }
 
-/// Reads all frames of a record, and when it was made (ns, UTC).
-pub(super) fn read(
-    file: &Path,
-    report: &mut ImportReport,
-) -> Result<(Vec<Frame>, Option<i64>), ImportError> {
+/// Reads all frames of a record, its power and its sensors.
+pub(super) fn read(file: &Path, report: &mut ImportReport) -> Result<LogContents, ImportError> {
     let text = std::fs::read(file).map_err(|e| ImportError::io(file, e))?;
     let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&text);
+    if !text.trim_ascii_start().starts_with(b"{") {
+        let what = "not a record of CapFrameX, which is JSON; its CSV files are those of PresentMon: bl import presentmon";
+        return Err(ImportError::format(file, 1, what));
+    }
     let session: Session = serde_json::from_slice(text).map_err(|e| {
         ImportError::format(file, e.line() as u64, format!("not a record of CapFrameX: {e}"))
     })?;
-    let info = &session.info;
-    let named = [&info.process_name, &info.game_name].into_iter().flatten();
-    let application = named.into_iter().find(|n| !n.is_empty()).map(|n| Arc::from(n.as_str()));
-    let created = info.creation_date.as_deref().and_then(|date| date.parse::<Timestamp>().ok());
-
-    let mut frames = Vec::new();
+    let stream = Stream { application: application(&session.info), ..Stream::default() };
+    let (mut frames, mut readings) = (Vec::new(), Vec::new());
     let mut first_s = None;
     for (number, run) in session.runs.iter().enumerate() {
-        let run = Columns::new(number, &run.capture_data)
+        let columns = Columns::new(number, &run.capture_data)
             .map_err(|what| ImportError::format(file, 1, what))?;
-        for i in 0..run.count {
+        let begin = frames.len();
+        for i in 0..columns.count {
             report.lines += 1;
-            match run.frame(i, application.clone(), &mut first_s) {
+            match columns.frame(i, &stream, &mut first_s) {
                 Ok(frame) => frames.push(frame),
                 Err(why) => report.bad_line(file, 1, why),
             }
         }
+        let start_ns = frames.get(begin).map_or(0, |frame| frame.at_ns);
+        readings.append(&mut readings::read(file, number, run, start_ns, report));
     }
-    let created_ns = created.and_then(|c| i64::try_from(c.as_nanosecond()).ok());
-    Ok((frames, created_ns))
+    let length_ns = frames.iter().map(|frame| frame.at_ns).max().unwrap_or_default();
+    let saved_ns = session.info.get("CreationDate").and_then(Value::as_str).and_then(instant_ns);
+    let began = saved_ns.map(|saved_ns| Began {
+        ns: saved_ns.saturating_sub(length_ns),
+        err_ns: SAVED_LATE_NS,
+        from: "when the record was saved (CreationDate), less its length",
+    });
+    let info = texts(session.info);
+    Ok(LogContents { frames, began, info, readings })
 }
 
-/// The arrays of a run, all of one length.
-struct Columns<'a> {
-    number: usize,
-    arrays: Vec<(&'a str, &'a [Value])>,
-    count: usize,
+/// The game's program, else its name.
+fn application(info: &Map<String, Value>) -> Option<Arc<str>> {
+    let mut named =
+        ["ProcessName", "GameName"].into_iter().filter_map(|key| info.get(key)?.as_str());
+    named.find(|name| !name.is_empty()).map(Arc::from)
 }
 
-/// Arrays that have a column of their own; the others go into `attrs`.
-const OWN: [&str; 7] = [
-    "TimeInSeconds",
-    "MsBetweenPresents",
-    "MsBetweenDisplayChange",
-    "MsUntilDisplayed",
-    "CpuActive",
-    "GpuActive",
-    "Dropped",
-];
-
-impl<'a> Columns<'a> {
-    fn new(number: usize, data: &'a Map<String, Value>) -> Result<Self, String> {
-        let arrays: Vec<(&str, &[Value])> = data
-            .iter()
-            .filter_map(|(name, values)| Some((name.as_str(), values.as_array()?.as_slice())))
-            .filter(|(_, values)| !values.is_empty())
-            .collect();
-        let count = arrays.iter().find(|(name, _)| *name == "TimeInSeconds").map(|a| a.1.len());
-        let count =
-            count.ok_or_else(|| format!("Runs[{number}].CaptureData has no TimeInSeconds"))?;
-        if let Some((name, values)) = arrays.iter().find(|(_, values)| values.len() != count) {
-            let found = values.len();
-            return Err(format!(
-                "Runs[{number}].CaptureData.{name} has {found} values where TimeInSeconds has {count}"
-            ));
-        }
-        Ok(Self { number, arrays, count })
+/// An instant of a record; without an offset it is a local time.
+fn instant_ns(text: &str) -> Option<i64> {
+    match text.parse::<Timestamp>() {
+        Ok(instant) => i64::try_from(instant.as_nanosecond()).ok(),
+        Err(_) => local_time::utc_ns(text.parse::<DateTime>().ok()?),
     }
+}
 
-    fn value(&self, name: &str, i: usize) -> Option<&'a Value> {
-        let (_, values) = self.arrays.iter().find(|(n, _)| *n == name)?;
-        values.get(i).filter(|v| !v.is_null())
-    }
+/// What is known, as texts.
+fn texts(info: Map<String, Value>) -> Map<String, Value> {
+    let text = |value: Value| match value {
+        Value::String(text) if !text.is_empty() => Some(Value::String(text)),
+        Value::Number(_) | Value::Bool(_) => Some(Value::String(value.to_string())),
+        _ => None,
+    };
+    info.into_iter().filter_map(|(key, value)| Some((key, text(value)?))).collect()
+}
 
-    fn number(&self, name: &str, i: usize) -> Result<Option<f64>, String> {
-        let Some(value) = self.value(name, i) else { return Ok(None) };
-        match (value.as_f64(), value.as_str()) {
-            (Some(number), _) => Ok(Some(number)),
-            // How Newtonsoft.Json writes what is not a number.
-            (_, Some("NaN")) => Ok(None),
-            _ => Err(format!("Runs[{}], frame {i}: {name} is {value}", self.number)),
-        }
-    }
-
-    fn frame(
-        &self,
-        i: usize,
-        application: Option<Arc<str>>,
-        first_s: &mut Option<f64>,
-    ) -> Result<Frame, String> {
-        let time_s = self
-            .number("TimeInSeconds", i)?
-            .ok_or_else(|| format!("Runs[{}], frame {i}: no TimeInSeconds", self.number))?;
-        let at_s = time_s - *first_s.get_or_insert(time_s);
-        let dropped = self.value("Dropped", i).and_then(Value::as_bool);
-        let if_shown = |value: Option<f64>| value.filter(|_| dropped != Some(true));
-        Ok(Frame {
-            at_ns: (at_s * 1e9).round() as i64,
-            application,
-            frametime_ms: self.number("MsBetweenPresents", i)?,
-            display_ms: if_shown(self.number("MsBetweenDisplayChange", i)?),
-            cpu_busy_ms: self.number("CpuActive", i)?,
-            gpu_busy_ms: self.number("GpuActive", i)?,
-            latency_ms: if_shown(self.number("MsUntilDisplayed", i)?),
-            dropped,
-            attrs: self.attrs(i),
-        })
-    }
-
-    fn attrs(&self, i: usize) -> Option<String> {
-        let others = self.arrays.iter().filter(|(name, _)| !OWN.contains(name));
-        let mut attrs: Map<String, Value> =
-            others.map(|(name, values)| (name.to_string(), values[i].clone())).collect();
-        if self.number > 0 {
-            attrs.insert("Run".into(), self.number.into());
-        }
-        (!attrs.is_empty()).then(|| Value::Object(attrs).to_string())
+/// A number of an array: none where it is null or is said not to be one.
+fn number(value: &Value) -> Result<Option<f64>, ()> {
+    match value {
+        Value::Null => Ok(None),
+        Value::Number(number) => Ok(number.as_f64()),
+        // How Newtonsoft.Json writes what is not a number.
+        Value::String(text) if text == "NaN" => Ok(None),
+        _ => Err(()),
     }
 }

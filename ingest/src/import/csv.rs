@@ -9,6 +9,8 @@ use serde_json::{Map, Number, Value};
 pub(super) struct Header {
     names: Vec<String>,
     lower: Vec<String>,
+    /// Columns from this place on may be missing in a line, all of them at once.
+    required: usize,
 }
 
 /// The values of one line.
@@ -18,7 +20,20 @@ pub(super) struct Line<'a>(Vec<Cow<'a, str>>);
 impl Header {
     pub fn parse(line: &str) -> Self {
         let names: Vec<String> = split(line).into_iter().map(|name| name.trim().into()).collect();
-        Self { lower: names.iter().map(|name| name.to_ascii_lowercase()).collect(), names }
+        let lower = names.iter().map(|name| name.to_ascii_lowercase()).collect();
+        Self { lower, required: names.len(), names }
+    }
+
+    /// Lets a line do without the last columns, as far as they have these names, which are given in lower case.
+    pub fn allow_missing_tail(&mut self, names: &[&str]) {
+        let is_one = |name: &String| names.contains(&name.as_str());
+        let tail = self.lower.iter().rev().take_while(|name| is_one(name)).count();
+        self.required = self.names.len() - tail;
+    }
+
+    /// Places and names of the columns that a line may do without.
+    pub fn tail(&self) -> impl Iterator<Item = (usize, &str)> {
+        self.names.iter().enumerate().skip(self.required).map(|(at, name)| (at, name.as_str()))
     }
 
     /// The place of the first of these columns that is there, in the order in which they are asked for. Names are given
@@ -27,23 +42,30 @@ impl Header {
         names.iter().find_map(|name| self.lower.iter().position(|column| column == name))
     }
 
-    /// Splits a line into as many values as there are columns.
+    /// Splits a line into as many values as there are columns, with or without those of the tail.
     ///
     /// # Errors
     /// When there are more or fewer.
     pub fn line<'a>(&self, text: &'a str) -> Result<Line<'a>, String> {
         let values = split(text);
-        if values.len() != self.names.len() {
+        if values.len() != self.names.len() && values.len() != self.required {
             let (found, expected) = (values.len(), self.names.len());
             return Err(format!("{found} values where the header names {expected} columns"));
         }
         Ok(Line(values))
     }
 
-    /// The values outside of these places as the text of a JSON object, missing ones left out; nothing if there is none.
+    /// Names and values as texts, missing ones left out.
+    pub fn texts(&self, line: &Line) -> impl Iterator<Item = (String, Value)> {
+        let text = |(at, name): (usize, &String)| Some((name.clone(), line.text(Some(at))?.into()));
+        self.names.iter().enumerate().filter_map(text)
+    }
+
+    /// The values outside of these places and of the tail as the text of a JSON object, missing ones left out; nothing
+    /// if there is none.
     pub fn others(&self, line: &Line, taken: &[Option<usize>]) -> Option<String> {
         let mut all = Map::new();
-        for (place, name) in self.names.iter().enumerate() {
+        for (place, name) in self.names.iter().enumerate().take(self.required) {
             if name.is_empty() || taken.contains(&Some(place)) {
                 continue;
             }
@@ -114,5 +136,16 @@ mod tests {
         assert!(line.number(header.find(&["d"])).is_err());
         assert_eq!(header.others(&line, &[Some(0)]).as_deref(), Some(r#"{"B":1.5,"D":"x"}"#));
         assert!(header.line("1,2").unwrap_err().contains("2 values"));
+    }
+
+    #[test]
+    fn a_line_may_do_without_the_tail_but_not_with_a_part_of_it() {
+        let mut header = Header::parse("A,OS,B,OS,GPU #");
+        header.allow_missing_tail(&["os", "gpu #"]);
+        assert_eq!(header.tail().collect::<Vec<_>>(), [(3, "OS"), (4, "GPU #")]);
+        let whole = header.line("1,2,3,Windows,1").unwrap();
+        assert_eq!(header.others(&whole, &[]).as_deref(), Some(r#"{"A":1,"B":3,"OS":2}"#));
+        assert!(header.line("1,2,3").is_ok());
+        assert!(header.line("1,2,3,Windows").is_err());
     }
 }

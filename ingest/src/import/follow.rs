@@ -133,14 +133,15 @@ impl FollowMangoHud {
         let read = self.file.read_to_end(&mut self.carry).map_err(io)?;
         self.read_bytes += read as u64;
         let text = std::mem::take(&mut self.carry);
-        let mut frames = Vec::new();
+        let mut rows = Vec::new();
         let mut rest = &text[..];
         while let Some(end) = memchr::memchr(b'\n', rest) {
             self.number += 1;
-            frames.extend(self.log.line(&rest[..end], self.number, &mut self.report)?);
+            rows.extend(self.log.line(&rest[..end], self.number, &mut self.report)?);
             rest = &rest[end + 1..];
         }
         self.carry = rest.to_vec();
+        let frames = self.log.frames(rows)?;
         if is_removed && frames.is_empty() {
             let what = "the log has been removed; what was in it is recorded";
             return Err(ImportError::format(&self.path, self.number, what));

@@ -2,21 +2,30 @@
 //!
 //! | | 1.x | 2.x | 2.4 and later |
 //! |---|---|---|---|
-//! | present | `TimeInSeconds` | `CPUStartTime` + `CPUBusy` | `TimeInSeconds`, `TimeInMs` |
+//! | when | see [`clock`] | | |
 //! | frame time | `msBetweenPresents` | `FrameTime` | `MsBetweenPresents` |
 //! | displayed for | `msBetweenDisplayChange` | `DisplayedTime` | `MsBetweenDisplayChange` |
-//! | until displayed | `msUntilDisplayed` | `DisplayLatency` | `MsUntilDisplayed` |
+//! | from present to display | `msUntilDisplayed` | | `MsUntilDisplayed` |
+//! | from the processor's start to display | | `DisplayLatency` | |
 //! | never shown | `Dropped` | `DisplayedTime` is `NA` | `MsUntilDisplayed` is `NA` |
 //!
-//! Source: the columns' descriptions in PresentMon's `README.md` (1.9.2) and `README-ConsoleApplication.md` (2.x).
+//! Source: the columns' descriptions in PresentMon's `README.md` (1.9.2) and `README-ConsoleApplication.md` (2.x), and
+//! what `PresentMon/CsvOutput.cpp` writes.
 
-use std::collections::HashMap;
+mod clock;
+mod columns;
+
 use std::path::Path;
-use std::sync::Arc;
 
-use super::csv::{Header, Line};
+use serde_json::{Map, Value};
+
+use super::csv::Header;
+use super::frames::LogContents;
 use super::lines::Lines;
-use super::{Frame, ImportError, ImportReport};
+use super::{Frame, ImportError, ImportReport, ReadOptions};
+
+use clock::Time;
+use columns::{Columns, Names};
 
 const FRAMETIME: [&str; 2] = ["msbetweenpresents", "frametime"];
 
@@ -27,16 +36,32 @@ pub(super) fn is_header(text: &str) -> bool {
     header.find(&FRAMETIME).is_some() && header.find(&names).is_some()
 }
 
+/// A frame, its time as the log counts it, and what its time should advance by until the next frame or since the one
+/// before, as the clock is of starts or of presents.
+struct Parsed {
+    time: Option<Time>,
+    step_ms: Option<f64>,
+    frame: Frame,
+}
+
 /// Reads all frames of a log.
-pub(super) fn read(file: &Path, report: &mut ImportReport) -> Result<Vec<Frame>, ImportError> {
+pub(super) fn read(
+    file: &Path,
+    options: &ReadOptions,
+    report: &mut ImportReport,
+) -> Result<LogContents, ImportError> {
     let mut lines = Lines::open(file)?;
     let mut columns = None;
     let mut parsed = Vec::new();
-    let mut names = HashMap::new();
+    let mut names = Names::default();
+    let mut info = Map::new();
     while let Some((number, text)) = lines.next().map_err(|e| ImportError::io(file, e))? {
         let text = String::from_utf8_lossy(text);
-        // CapFrameX writes //Key=Value lines before the header.
-        if text.trim().is_empty() || text.starts_with("//") {
+        if text.trim().is_empty() {
+            continue;
+        }
+        if let Some(line) = text.strip_prefix("//") {
+            add_info(line, &mut info);
             continue;
         }
         report.lines += 1;
@@ -48,186 +73,36 @@ pub(super) fn read(file: &Path, report: &mut ImportReport) -> Result<Vec<Frame>,
             columns = Some(Columns::new(Header::parse(&text)));
             continue;
         };
-        match columns.frame(&text, &mut names) {
+        match columns.frame(&text, &mut names, &mut info) {
             Ok(frame) => parsed.push(frame),
             Err(why) => report.bad_line(file, number, why),
         }
     }
-    match columns {
-        None => Err(ImportError::format(file, 1, "the log is empty")),
-        Some(columns) => Ok(place_in_time(parsed, columns.clock)),
+    let columns = columns.ok_or_else(|| ImportError::format(file, 1, "the log is empty"))?;
+    if !columns.has_application() {
+        name_after(&info, &mut parsed);
+    }
+    let began = clock::place(&mut parsed, columns.clock(), options.qpc_hz)
+        .map_err(|what| ImportError::format(file, 1, what))?;
+    let frames = parsed.into_iter().map(|parsed| parsed.frame).collect();
+    Ok(LogContents { frames, began, info, readings: Vec::new() })
+}
+
+/// Takes a line such as `//GameName=A game`, without its slashes: CapFrameX writes some before the header.
+fn add_info(line: &str, info: &mut Map<String, Value>) {
+    if let Some((key, value)) = line.split_once('=')
+        && !value.trim().is_empty()
+    {
+        info.insert(key.trim().into(), value.trim().into());
     }
 }
 
-/// Where the columns are.
-struct Columns {
-    clock: Clock,
-    application: Option<usize>,
-    time: Option<usize>,
-    frametime: Option<usize>,
-    display: Option<usize>,
-    cpu_busy: Option<usize>,
-    gpu_busy: Option<usize>,
-    latency: Option<usize>,
-    dropped: Option<usize>,
-    /// `NA` there says that a frame was not shown.
-    shown: Option<usize>,
-    header: Header,
-}
-
-/// What the log's time column counts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Clock {
-    /// Seconds, of the present.
-    PresentSeconds,
-    /// Milliseconds, of the present.
-    PresentMs,
-    /// Milliseconds, of the start of the processor's work.
-    CpuStartMs,
-    /// The same in milliseconds or, in the first 2.x, seconds.
-    CpuStart,
-    /// Nothing that could be used: frame times are summed up.
-    None,
-}
-
-const CLOCKS: [(&str, Clock); 6] = [
-    ("timeinseconds", Clock::PresentSeconds),
-    ("timeinms", Clock::PresentMs),
-    ("cpustarttimeinms", Clock::CpuStartMs),
-    ("cpustartqpctimeinms", Clock::CpuStartMs),
-    ("cpustartqpctime", Clock::CpuStartMs),
-    ("cpustarttime", Clock::CpuStart),
-];
-
-/// A frame, and its time as the log counts it.
-struct Parsed {
-    time: Option<f64>,
-    frame: Frame,
-}
-
-impl Columns {
-    fn new(header: Header) -> Self {
-        let clock = CLOCKS.iter().find(|(name, _)| header.find(&[name]).is_some());
-        let displayed = header.find(&["displayedtime"]);
-        let latency = header.find(&["msuntildisplayed", "displaylatency"]);
-        Self {
-            clock: clock.map_or(Clock::None, |(_, clock)| *clock),
-            application: header.find(&["application"]),
-            time: clock.and_then(|(name, _)| header.find(&[name])),
-            frametime: header.find(&FRAMETIME),
-            display: header.find(&["msbetweendisplaychange"]).or(displayed),
-            cpu_busy: header.find(&["mscpubusy", "cpubusy", "mscpuactive"]),
-            gpu_busy: header.find(&["msgpubusy", "gpubusy", "msgpuactive"]),
-            latency,
-            dropped: header.find(&["dropped"]),
-            shown: displayed.or(latency),
-            header,
+/// Names frames of a log without the column `Application` after what the lines before its header say.
+fn name_after(info: &Map<String, Value>, parsed: &mut [Parsed]) {
+    let said = ["ProcessName", "GameName"].into_iter().find_map(|key| info.get(key)?.as_str());
+    if let Some(name) = said.map(std::sync::Arc::from) {
+        for parsed in parsed {
+            parsed.frame.stream.application = Some(std::sync::Arc::clone(&name));
         }
     }
-
-    fn frame(&self, text: &str, names: &mut HashMap<String, Arc<str>>) -> Result<Parsed, String> {
-        let line = self.header.line(text)?;
-        let number = |place| line.number(place);
-        let dropped = self.dropped(&line)?;
-        // 1.x writes 0 for a frame that was never shown.
-        let if_shown = |value: Option<f64>| value.filter(|_| dropped != Some(true));
-        let cpu_busy_ms = number(self.cpu_busy)?;
-        let time = number(self.time)?;
-        if self.time.is_some() && time.is_none() {
-            return Err("the frame has no time".into());
-        }
-        Ok(Parsed {
-            time,
-            frame: Frame {
-                at_ns: 0,
-                application: line.text(self.application).map(|name| shared(name, names)),
-                frametime_ms: number(self.frametime)?,
-                display_ms: if_shown(number(self.display)?),
-                cpu_busy_ms,
-                gpu_busy_ms: number(self.gpu_busy)?,
-                latency_ms: if_shown(number(self.latency)?),
-                dropped,
-                attrs: self.header.others(&line, &self.taken()),
-            },
-        })
-    }
-
-    fn dropped(&self, line: &Line) -> Result<Option<bool>, String> {
-        match line.text(self.dropped) {
-            Some("0") => Ok(Some(false)),
-            Some("1") => Ok(Some(true)),
-            Some(text) if text.eq_ignore_ascii_case("false") => Ok(Some(false)),
-            Some(text) if text.eq_ignore_ascii_case("true") => Ok(Some(true)),
-            Some(other) => Err(format!("Dropped is '{other}', neither 0 nor 1")),
-            None => Ok(self.shown.map(|_| line.text(self.shown).is_none())),
-        }
-    }
-
-    fn taken(&self) -> [Option<usize>; 8] {
-        [
-            self.application,
-            self.time,
-            self.frametime,
-            self.display,
-            self.cpu_busy,
-            self.gpu_busy,
-            self.latency,
-            self.dropped,
-        ]
-    }
-}
-
-fn shared(name: &str, names: &mut HashMap<String, Arc<str>>) -> Arc<str> {
-    match names.get(name) {
-        Some(known) => Arc::clone(known),
-        None => {
-            let new: Arc<str> = name.into();
-            names.insert(name.into(), Arc::clone(&new));
-            new
-        }
-    }
-}
-
-/// Gives each frame its time since the first one.
-fn place_in_time(parsed: Vec<Parsed>, clock: Clock) -> Vec<Frame> {
-    let unit_ms = match clock {
-        Clock::PresentSeconds => 1000.0,
-        Clock::PresentMs | Clock::CpuStartMs => 1.0,
-        Clock::CpuStart => cpu_start_unit_ms(&parsed),
-        Clock::None => return sum_up(parsed),
-    };
-    let from_cpu_start = matches!(clock, Clock::CpuStart | Clock::CpuStartMs);
-    let mut first_ms = None;
-    let place = |parsed: Parsed| {
-        let mut frame = parsed.frame;
-        let busy_ms = frame.cpu_busy_ms.filter(|_| from_cpu_start).unwrap_or_default();
-        let present_ms = parsed.time.unwrap_or_default() * unit_ms + busy_ms;
-        let at_ms = present_ms - *first_ms.get_or_insert(present_ms);
-        frame.at_ns = (at_ms * 1e6).round() as i64;
-        frame
-    };
-    parsed.into_iter().map(place).collect()
-}
-
-/// Milliseconds of one unit of `CPUStartTime`: it advances by about one frame time a frame, in milliseconds or in
-/// seconds.
-fn cpu_start_unit_ms(parsed: &[Parsed]) -> f64 {
-    let time = |at: Option<&Parsed>| at.and_then(|p| p.time).unwrap_or_default();
-    let span = time(parsed.last()) - time(parsed.first());
-    let frames_ms: f64 = parsed.iter().skip(1).filter_map(|p| p.frame.frametime_ms).sum();
-    if span > 0.0 && frames_ms / span > 31.6 { 1000.0 } else { 1.0 }
-}
-
-/// Where a log has no time: the frame before is one frame time earlier.
-fn sum_up(parsed: Vec<Parsed>) -> Vec<Frame> {
-    let mut at_ms = 0.0;
-    let place = |(i, parsed): (usize, Parsed)| {
-        let mut frame = parsed.frame;
-        if i > 0 {
-            at_ms += frame.frametime_ms.unwrap_or_default();
-        }
-        frame.at_ns = (at_ms * 1e6f64).round() as i64;
-        frame
-    };
-    parsed.into_iter().enumerate().map(place).collect()
 }

@@ -18,6 +18,8 @@ pub struct ImportReport {
     pub rows: BTreeMap<&'static str, u64>,
     /// Well-formed lines without any reading: they become no row.
     pub empty: u64,
+    /// Frames of processes that were not asked for.
+    pub left_out: u64,
     /// Lines that could not be imported.
     pub bad: u64,
     /// The first of them.
@@ -64,6 +66,9 @@ impl fmt::Display for ImportReport {
         if self.empty > 0 {
             write!(f, "\n{} lines without any reading", self.empty)?;
         }
+        if self.left_out > 0 {
+            write!(f, "\n{} frames of other processes were left out", self.left_out)?;
+        }
         if self.rounded > 0 {
             write!(f, "\n{} values with more digits than are kept, rounded", self.rounded)?;
         }
@@ -85,6 +90,22 @@ impl ImportReport {
     /// All rows.
     pub fn total_rows(&self) -> u64 {
         self.rows.values().sum()
+    }
+
+    /// Adds what another file's import did.
+    pub fn add(&mut self, other: ImportReport) {
+        self.files += other.files;
+        self.lines += other.lines;
+        for (table, rows) in other.rows {
+            *self.rows.entry(table).or_default() += rows;
+        }
+        self.empty += other.empty;
+        self.left_out += other.left_out;
+        self.rounded += other.rounded;
+        self.bad += other.bad;
+        let room = KEPT_BAD_LINES.saturating_sub(self.bad_lines.len());
+        self.bad_lines.extend(other.bad_lines.into_iter().take(room));
+        self.unknown_keys.extend(other.unknown_keys);
     }
 
     pub(super) fn bad_line(&mut self, file: &Path, line: u64, why: impl Into<String>) {
@@ -111,6 +132,19 @@ impl ImportReport {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn reports_of_several_files_are_one() {
+        let file = Path::new("a.csv");
+        let mut one = ImportReport { files: 1, lines: 20, left_out: 2, ..Default::default() };
+        (0..15).for_each(|line| one.bad_line(file, line, "bad"));
+        one.rows.insert("frames", 5);
+        let mut both = one.clone();
+        both.add(one);
+        assert_eq!((both.files, both.lines, both.left_out, both.rows["frames"]), (2, 40, 4, 10));
+        assert_eq!((both.bad, both.bad_lines.len()), (30, KEPT_BAD_LINES));
+        assert!(both.to_string().ends_with("... and 10 more bad lines"));
+    }
 
     #[test]
     fn a_report_names_everything() {

@@ -3,14 +3,14 @@
 use bl_schemas::FRAME_STAGES;
 use bl_store::{ColumnIndex, Rows};
 
-use super::{Frame, table};
+use super::Frame;
+use super::rows::table;
 
 /// Rows of table `pipeline`, of one log: a frame starts where the one before was presented, its frame time ago, and
 /// ends at its own present. One that was never shown does not end, and so counts as dropped.
 #[derive(Debug)]
 pub(super) struct FrameEvents {
     source: &'static str,
-    log: String,
     pipeline: ColumnIndex,
     stage: ColumnIndex,
     number: ColumnIndex,
@@ -18,28 +18,29 @@ pub(super) struct FrameEvents {
 }
 
 impl FrameEvents {
-    pub fn new(source: &'static str, log: &str) -> Self {
+    pub fn new(source: &'static str) -> Self {
         let rows = Rows::new(table("pipeline"));
         let [pipeline, stage, number] =
             ["pipeline", "stage", "frame"].map(|name| rows.column(name));
-        Self { source, log: log.into(), pipeline, stage, number, rows }
+        Self { source, pipeline, stage, number, rows }
     }
 
-    /// Adds a frame that was presented at `ts` (ns, UTC). Without a frame time its start is not known.
-    pub fn push(&mut self, ts: i64, number: i64, frame: &Frame) {
+    /// Adds a frame of a stream that was presented at `ts` (ns, UTC). Without a frame time its start is not known.
+    pub fn push(&mut self, ts: i64, pipeline: &str, number: i64, frame: &Frame) {
         let [start, presented] = FRAME_STAGES;
         if let Some(ms) = frame.frametime_ms.filter(|ms| *ms > 0.0) {
-            self.event(ts.saturating_sub((ms * 1e6).round() as i64), start, number);
+            let began = ts.saturating_sub((ms * 1e6).round() as i64);
+            self.event(began, pipeline, start, number);
         }
         if frame.dropped != Some(true) {
-            self.event(ts, presented, number);
+            self.event(ts, pipeline, presented, number);
         }
     }
 
-    fn event(&mut self, ts: i64, stage: &str, number: i64) {
+    fn event(&mut self, ts: i64, pipeline: &str, stage: &str, number: i64) {
         let rows = &mut self.rows;
         rows.begin(ts, self.source);
-        rows.str(self.pipeline, self.log.as_str());
+        rows.str(self.pipeline, pipeline);
         rows.str(self.stage, stage);
         rows.i64(self.number, number);
     }

@@ -24,12 +24,12 @@ impl Folder {
 
 fn read(name: &str, text: &str) -> (FrameLog, ImportReport) {
     let folder = Folder::new();
-    read_frame_log(&folder.write(name, text), None).unwrap()
+    read_frame_log(&folder.write(name, text), &ReadOptions::default()).unwrap()
 }
 
 fn error(name: &str, text: &str) -> String {
     let folder = Folder::new();
-    read_frame_log(&folder.write(name, text), None).unwrap_err().to_string()
+    read_frame_log(&folder.write(name, text), &ReadOptions::default()).unwrap_err().to_string()
 }
 
 fn at(log: &FrameLog) -> Vec<i64> {
@@ -50,7 +50,7 @@ fn mangohud_of_both_generations() {
     assert_eq!((log.format, report.bad), (FrameLogFormat::MangoHud, 0));
     assert_eq!(at(&log), [0, 20_000_000]);
     assert_eq!(log.frames[0].frametime_ms, Some(10.0));
-    assert_eq!(log.frames[0].application.as_deref(), Some("a game"));
+    assert_eq!(log.frames[0].stream.application.as_deref(), Some("a game"));
     assert_eq!(
         log.frames[1].attrs.as_deref(),
         Some(r#"{"cpu_load":5.5,"cpu_power":20,"fps":50,"gpu_load":90}"#)
@@ -63,7 +63,7 @@ fn mangohud_of_both_generations() {
     assert_eq!(at(&log), [0, 8_334_000]);
     assert_eq!(log.frames[0].frametime_ms, Some(16.667));
     assert_eq!(log.frames[1].frametime_ms, Some(8.334));
-    assert_eq!(log.frames[0].application, None);
+    assert_eq!(log.frames[0].stream.application, None);
 
     // Frame generation triples fps.
     let (log, _) = read("fg.csv", "fps,frametime\n300,10\n300,10\n");
@@ -88,7 +88,8 @@ fn mangohud_that_is_damaged() {
     assert!(text.contains("a_summary.csv:1: neither"), "{text}");
     let folder = Folder::new();
     let summary = folder.write("a_summary.csv", "0.1% Min FPS,1% Min FPS\n1,2\n");
-    let text = read_frame_log(&summary, Some(FrameLogFormat::MangoHud)).unwrap_err().to_string();
+    let options = ReadOptions { format: Some(FrameLogFormat::MangoHud), ..ReadOptions::default() };
+    let text = read_frame_log(&summary, &options).unwrap_err().to_string();
     assert!(text.contains("summary of a MangoHud log"), "{text}");
     assert!(error("a.csv", "fps,frametime\n").contains("no frame"));
 }
@@ -179,7 +180,7 @@ fn presentmon_1() {
     assert_eq!(report.bad_lines[0].line, 4);
     assert_eq!(at(&log), [0, 10_000_000]);
     let shown = &log.frames[0];
-    assert_eq!(shown.application.as_deref(), Some("game.exe"));
+    assert_eq!(shown.stream.application.as_deref(), Some("game.exe"));
     assert_eq!((shown.frametime_ms, shown.dropped), (Some(16.5), Some(false)));
     assert_eq!((shown.latency_ms, shown.display_ms), (Some(20.5), Some(16.625)));
     assert!(
@@ -204,7 +205,8 @@ fn presentmon_2() {
         assert_eq!(at(&log), [0, 10_000_000]);
         let frame = &log.frames[0];
         assert_eq!((frame.frametime_ms, frame.cpu_busy_ms), (Some(10.0), Some(8.0)));
-        assert_eq!((frame.gpu_busy_ms, frame.latency_ms), (Some(5.0), Some(25.0)));
+        assert_eq!((frame.gpu_busy_ms, frame.latency_ms), (Some(5.0), None));
+        assert_eq!(frame.display_latency_ms, Some(25.0));
         assert_eq!((frame.display_ms, frame.dropped), (Some(10.0), Some(false)));
         let dropped = &log.frames[1];
         assert_eq!((dropped.dropped, dropped.display_ms), (Some(true), None));
@@ -221,7 +223,7 @@ fn presentmon_2_5() {
     );
     assert_eq!(at(&log), [0, 16_500_000]);
     let frame = &log.frames[0];
-    assert_eq!(frame.application.as_deref(), Some("g, x.exe"));
+    assert_eq!(frame.stream.application.as_deref(), Some("g, x.exe"));
     assert_eq!((frame.dropped, frame.display_ms), (Some(false), None));
     assert_eq!((frame.frametime_ms, frame.latency_ms), (Some(16.5), Some(16.25)));
     assert_eq!(log.frames[1].dropped, Some(true));
@@ -234,7 +236,9 @@ fn columns_of_presentmon_without_a_time_are_summed_up() {
         "//GameName=x\nMsBetweenPresents,MsUntilRenderComplete,MsUntilDisplayed,MsActualPresent\n5,1,2,3\n6,1,2,3\n7.5,1,2,3\n",
     );
     assert_eq!(at(&log), [0, 6_000_000, 13_500_000]);
-    assert_eq!(log.frames[0].application, None);
+    assert_eq!(log.frames[0].stream.application.as_deref(), Some("x"));
+    // The layer repeats the frame time there.
+    assert_eq!((log.frames[0].latency_ms, log.frames[0].dropped), (None, None));
 }
 
 #[test]
@@ -247,9 +251,13 @@ fn capframex() {
     let (log, report) = read("CapFrameX-game.json", json);
     assert_eq!((log.format, report.bad), (FrameLogFormat::CapFrameX, 0));
     assert_eq!(at(&log), [0, 10_000_000, 500_000_000]);
-    assert_eq!(log.began_ns, Some(7_000_000_000));
+    // Saved then, after the 0.5 s of the capture.
+    assert_eq!(
+        log.began.map(|began| (began.ns, began.err_ns)),
+        Some((6_500_000_000, 3_000_000_000))
+    );
     let [shown, dropped, second_run] = &log.frames[..] else { panic!("three frames") };
-    assert_eq!(shown.application.as_deref(), Some("game.exe"));
+    assert_eq!(shown.stream.application.as_deref(), Some("game.exe"));
     assert_eq!((shown.frametime_ms, shown.display_ms), (Some(16.5), Some(16.0)));
     assert_eq!((shown.latency_ms, shown.gpu_busy_ms), (Some(20.0), Some(5.0)));
     assert_eq!(shown.attrs.as_deref(), Some(r#"{"PresentMode":3}"#));
@@ -295,7 +303,11 @@ fn frames_are_stage_events_too() {
             frame(10, Some(10.0), Some(true)),
             frame(30, Some(20.0), None),
         ],
-        began_ns: None,
+        content: Content { sha256: String::new(), bytes: 0 },
+        length_ns: 30_000_000,
+        began: None,
+        info: Default::default(),
+        readings: Vec::new(),
     };
     let kept = Kept::default();
     import_frames(&log, 1_000_000_000, &kept, &mut ImportReport::default()).unwrap();
