@@ -46,6 +46,8 @@ pub enum Reason {
     Damaged,
     /// The disk refused a write or a sync.
     Disk,
+    /// Rows that a failed sync may have lost were written again.
+    Rewritten,
     /// Readings that a server spoils in a known way were put right.
     Repaired,
 }
@@ -71,6 +73,7 @@ impl fmt::Display for Reason {
             Reason::Recovered => "recovered",
             Reason::Damaged => "damaged",
             Reason::Disk => "disk",
+            Reason::Rewritten => "rewritten",
             Reason::Repaired => "repaired",
         })
     }

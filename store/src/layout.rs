@@ -1,15 +1,20 @@
 //! Where things lie. Paths are made here and nowhere else.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use fs_err as fs;
 
 use crate::error::Result;
 use crate::names::SessionId;
+use crate::storage::Storage;
 
-/// The folder of one session.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SessionDir(PathBuf);
+/// The folder of one session, and the disk that it lies on.
+#[derive(Debug, Clone)]
+pub struct SessionDir {
+    path: PathBuf,
+    storage: Arc<dyn Storage>,
+}
 
 /// A sealed file of a table.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -21,37 +26,42 @@ pub struct SealedFile {
 }
 
 impl SessionDir {
-    pub(crate) fn new(data_root: &Path, id: &SessionId) -> Self {
-        Self(sessions_dir(data_root).join(id.as_str()))
+    pub(crate) fn new(data_root: &Path, id: &SessionId, storage: Arc<dyn Storage>) -> Self {
+        Self { path: sessions_dir(data_root).join(id.as_str()), storage }
     }
 
     /// The folder itself.
     pub fn path(&self) -> &Path {
-        &self.0
+        &self.path
+    }
+
+    /// The disk, for whatever is written.
+    pub(crate) fn storage(&self) -> &dyn Storage {
+        &*self.storage
     }
 
     /// `session.json`.
     pub fn manifest(&self) -> PathBuf {
-        self.0.join("session.json")
+        self.path.join("session.json")
     }
 
     pub(crate) fn lock(&self) -> PathBuf {
-        self.0.join("lock")
+        self.path.join("lock")
     }
 
     /// Folder of a raw table.
     pub fn raw(&self, table: &str) -> PathBuf {
-        self.0.join("raw").join(table)
+        self.path.join("raw").join(table)
     }
 
     /// Folder of a table that `bl align` computes.
     pub fn aligned(&self, table: &str) -> PathBuf {
-        self.0.join("aligned").join(table)
+        self.path.join("aligned").join(table)
     }
 
     /// Folder of the files for CapFrameX.
     pub fn cx_export(&self) -> PathBuf {
-        self.0.join("cx-export")
+        self.path.join("cx-export")
     }
 
     pub(crate) fn open(&self, table: &str) -> PathBuf {
@@ -72,7 +82,7 @@ impl SessionDir {
 
     /// Names of the raw tables that the session has a folder of.
     pub(crate) fn raw_tables(&self) -> Result<Vec<String>> {
-        names_in(&self.0.join("raw"))
+        names_in(&self.path.join("raw"))
     }
 
     /// The sealed files of a table, by their number.
@@ -130,40 +140,4 @@ pub(crate) fn names_in(folder: &Path) -> Result<Vec<String>> {
         }
     }
     Ok(names)
-}
-
-/// Makes a folder and its parents durable: each new name is synced in the folder that holds it.
-pub(crate) fn create_dir_durably(folder: &Path) -> Result<()> {
-    if folder.is_dir() {
-        return Ok(());
-    }
-    if let Some(parent) = folder.parent() {
-        create_dir_durably(parent)?;
-        match fs::create_dir(folder) {
-            Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => {}
-            other => other?,
-        }
-        sync_dir(parent)?;
-    }
-    Ok(())
-}
-
-/// Makes renames and removals in a folder durable.
-pub(crate) fn sync_dir(folder: &Path) -> Result<()> {
-    Ok(fs::File::open(folder)?.sync_all()?)
-}
-
-/// Replaces a file at once: whoever reads it finds the old content or the new, also after a crash.
-///
-/// # Errors
-/// When it cannot be written; the old content stays then.
-pub fn replace_file(path: &Path, content: &[u8]) -> Result<()> {
-    use std::io::Write;
-
-    let beside = path.with_extension("tmp");
-    let mut file = fs::File::create(&beside)?;
-    file.write_all(content)?;
-    file.sync_all()?;
-    fs::rename(&beside, path)?;
-    path.parent().map_or(Ok(()), sync_dir)
 }

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::Anchor;
 use crate::error::{Result, StoreError};
-use crate::layout::replace_file;
+use crate::layout::SessionDir;
 use crate::names::SessionId;
 
 /// Version of the store's format, see `docs/format.md`.
@@ -83,11 +83,12 @@ impl Manifest {
         Ok(manifest)
     }
 
-    pub(crate) fn write(&self, path: &Path) -> Result<()> {
+    pub(crate) fn write(&self, dir: &SessionDir) -> Result<()> {
+        let path = dir.manifest();
         let mut text = serde_json::to_vec_pretty(self)
-            .map_err(|e| StoreError::Manifest { path: path.into(), what: e.to_string() })?;
+            .map_err(|e| StoreError::Manifest { path: path.clone(), what: e.to_string() })?;
         text.push(b'\n');
-        replace_file(path, &text)
+        dir.storage().replace_file(&path, &text)
     }
 }
 

@@ -5,13 +5,14 @@ use bl_schemas::Table;
 
 use crate::error::Result;
 use crate::health::{Reason, health_row};
-use crate::layout::{SessionDir, create_dir_durably, names_in};
+use crate::layout::{SessionDir, names_in};
 use crate::lock::{Attempt, Lock};
 use crate::manifest::{Manifest, State};
 use crate::rest::Origin;
 use crate::seal::seal;
 use crate::segment::{Damage, SegmentWriter};
 use crate::session::Session;
+use crate::storage::is_unfinished;
 
 /// What was recovered of a session.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -42,7 +43,7 @@ pub(crate) fn recover(session: &Session) -> Result<Option<Recovered>> {
     manifest.rows = rows;
     manifest.ended_ns = last_ts.or(Some(manifest.started_ns));
     manifest.state = State::Recovered;
-    manifest.write(&dir.manifest())?;
+    manifest.write(dir)?;
     Ok(Some(recovered))
 }
 
@@ -54,9 +55,10 @@ pub(crate) fn seal_orphans(dir: &SessionDir, origin: &Origin) -> Result<Recovere
         let Some(table) = bl_schemas::table(&name) else { continue };
         let sealed = dir.sealed_files(&name)?;
         for (seq, path) in dir.open_segments(&name)? {
-            if sealed.iter().any(|f| f.seq == seq) {
+            if let Some(file) = sealed.iter().find(|f| f.seq == seq) {
                 // It died between the rename and the removal.
-                fs_err::remove_file(path)?;
+                dir.storage().sync_parent(&file.path)?;
+                dir.storage().remove_file(&path)?;
                 continue;
             }
             let done = seal(dir, table, origin, seq)?;
@@ -77,8 +79,8 @@ fn remove_unfinished(dir: &SessionDir, table: &str) -> Result<()> {
         for hour in names_in(&raw.join(&date))? {
             let folder = raw.join(&date).join(hour);
             for name in names_in(&folder)? {
-                if name.starts_with('.') && name.ends_with(".parquet.tmp") {
-                    fs_err::remove_file(folder.join(name))?;
+                if is_unfinished(&name) {
+                    dir.storage().remove_file(&folder.join(name))?;
                 }
             }
         }
@@ -115,9 +117,10 @@ pub(crate) fn damage_row(ts: i64, damage: &Damage) -> Option<(&'static Table, Re
 /// Writes rows of `health` where no writer runs.
 pub(crate) fn write_health(dir: &SessionDir, origin: &Origin, rows: &[RecordBatch]) -> Result<()> {
     let Some(table) = bl_schemas::table("health") else { return Ok(()) };
-    create_dir_durably(&dir.open("health"))?;
+    dir.storage().create_dir_durably(&dir.open("health"))?;
     let seq = next_sequence(dir, "health")?;
-    let mut segment = SegmentWriter::create(&dir.segment("health", seq), &table.row_schema())?;
+    let path = dir.segment("health", seq);
+    let mut segment = SegmentWriter::create(dir.storage(), &path, &table.row_schema())?;
     rows.iter().try_for_each(|r| segment.append(r))?;
     segment.sync()?;
     seal(dir, table, origin, seq)?;

@@ -7,7 +7,6 @@ use arrow_array::cast::AsArray;
 use arrow_array::types::TimestampNanosecondType;
 use arrow_schema::{DataType, Field, Schema};
 use bl_schemas::{Kind, Table};
-use fs_err as fs;
 use parquet::arrow::arrow_writer::ArrowWriterOptions;
 use parquet::arrow::{ARROW_SCHEMA_META_KEY, ArrowWriter, encode_arrow_schema};
 use parquet::basic::{Compression, Encoding, ZstdLevel};
@@ -15,9 +14,10 @@ use parquet::file::metadata::{KeyValue, SortingColumn};
 use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterVersion};
 
 use crate::error::{Result, StoreError};
-use crate::layout::{SessionDir, create_dir_durably, sync_dir};
+use crate::layout::SessionDir;
 use crate::rest::{Origin, at_rest};
 use crate::segment::{Damage, SegmentReader};
+use crate::storage::{FileSystem, Storage, beside};
 
 /// What became of a segment.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,18 +35,19 @@ pub(crate) fn seal(dir: &SessionDir, table: &Table, origin: &Origin, seq: u64) -
     let mut parts = Parts::open(&segment, table, origin)?;
     let Some(first) = parts.next().transpose()? else {
         let damage = parts.reader.damage().clone();
-        put_away(&segment, &damage)?;
+        put_away(dir.storage(), &segment, &damage)?;
         return Ok(Sealed { file: None, rows: 0, damage });
     };
     let path = dir.sealed(&table.name, seq, first_ts(&first));
-    let file = Beside::write(&path, table, std::iter::once(Ok(first)).chain(&mut parts))?;
+    let file =
+        Beside::write(dir.storage(), &path, table, std::iter::once(Ok(first)).chain(&mut parts))?;
     if !parts.in_order {
         drop(file);
         return seal_sorted(dir, table, origin, seq);
     }
     file.appear()?;
     let damage = parts.reader.damage().clone();
-    put_away(&segment, &damage)?;
+    put_away(dir.storage(), &segment, &damage)?;
     Ok(Sealed { file: Some(path), rows: parts.rows, damage })
 }
 
@@ -56,9 +57,9 @@ fn seal_sorted(dir: &SessionDir, table: &Table, origin: &Origin, seq: u64) -> Re
     let mut reader = SegmentReader::open(&segment, table)?;
     let all = at_rest(table, origin, &reader.read_new()?)?;
     let path = dir.sealed(&table.name, seq, first_ts(&all));
-    write_parquet(&path, table, &all)?;
+    Beside::write(dir.storage(), &path, table, std::iter::once(Ok(all.clone())))?.appear()?;
     let damage = reader.damage().clone();
-    put_away(&segment, &damage)?;
+    put_away(dir.storage(), &segment, &damage)?;
     Ok(Sealed { file: Some(path), rows: all.num_rows() as u64, damage })
 }
 
@@ -103,13 +104,15 @@ impl Iterator for Parts<'_> {
 }
 
 /// Removes a segment that has been sealed; one with damage in its middle is kept beside, for a person to see.
-pub(crate) fn put_away(segment: &Path, damage: &Damage) -> Result<()> {
+pub(crate) fn put_away(storage: &dyn Storage, segment: &Path, damage: &Damage) -> Result<()> {
     if damage.is_serious() {
-        fs::rename(segment, segment.with_extension("wal.damaged"))?;
+        storage.rename(segment, &segment.with_extension("wal.damaged"))?;
     } else {
-        fs::remove_file(segment)?;
+        storage.remove_file(segment)?;
     }
-    segment.parent().map_or(Ok(()), sync_dir)
+    // Should it come back after a power cut, it does not count beside its sealed file, and the next start removes it.
+    let _ = storage.sync_parent(segment);
+    Ok(())
 }
 
 /// Writes rows at rest, in order, as a Parquet file of the store: beside, synced, renamed, folder synced.
@@ -117,26 +120,25 @@ pub(crate) fn put_away(segment: &Path, damage: &Damage) -> Result<()> {
 /// # Errors
 /// When the file cannot be written; nothing is at `path` then.
 pub fn write_parquet(path: &Path, table: &Table, batch: &RecordBatch) -> Result<()> {
-    Beside::write(path, table, std::iter::once(Ok(batch.clone())))?.appear()
+    Beside::write(&FileSystem, path, table, std::iter::once(Ok(batch.clone())))?.appear()
 }
 
 /// A Parquet file beside the place where it is to be; removed if it does not appear there.
 struct Beside<'a> {
+    storage: &'a dyn Storage,
     path: &'a Path,
     beside: PathBuf,
 }
 
 impl<'a> Beside<'a> {
     fn write(
+        storage: &'a dyn Storage,
         path: &'a Path,
         table: &Table,
         batches: impl Iterator<Item = Result<RecordBatch>>,
     ) -> Result<Self> {
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        let folder = path.parent().unwrap_or(Path::new("."));
-        create_dir_durably(folder)?;
-        // Hidden, so that no engine's glob takes it for data.
-        let this = Self { path, beside: folder.join(format!(".{name}.tmp")) };
+        storage.create_dir_durably(path.parent().unwrap_or(Path::new(".")))?;
+        let this = Self { storage, path, beside: beside(path) };
         this.fill(table, batches)?;
         Ok(this)
     }
@@ -147,30 +149,30 @@ impl<'a> Beside<'a> {
         batches: impl Iterator<Item = Result<RecordBatch>>,
     ) -> Result<()> {
         let failed = |source| StoreError::Parquet { path: self.beside.clone(), source };
-        let file = fs::File::create(&self.beside)?;
+        let mut file = self.storage.create_anew(&self.beside)?;
         let options = ArrowWriterOptions::new()
             .with_properties(properties(table))
             // It would say 32-bit decimals: see `announced_schema`.
             .with_skip_arrow_metadata(true);
-        let mut writer = ArrowWriter::try_new_with_options(file.file(), table.schema(), options)
+        let mut writer = ArrowWriter::try_new_with_options(&mut file, table.schema(), options)
             .map_err(failed)?;
         for batch in batches {
             writer.write(&batch?).map_err(failed)?;
         }
         writer.close().map_err(failed)?;
-        Ok(file.sync_all()?)
+        Ok(file.sync()?)
     }
 
     fn appear(self) -> Result<()> {
-        fs::rename(&self.beside, self.path)?;
-        self.path.parent().map_or(Ok(()), sync_dir)
+        self.storage.rename(&self.beside, self.path)?;
+        self.storage.sync_parent(self.path)
     }
 }
 
 impl Drop for Beside<'_> {
     fn drop(&mut self) {
         // Gone where it has appeared. What is left of another is removed at the next start, if not now.
-        let _ = fs::remove_file(&self.beside);
+        let _ = self.storage.remove_file(&self.beside);
     }
 }
 
@@ -251,8 +253,9 @@ mod tests {
             let dir = Store::new(root.path()).dir(&"s".parse().unwrap());
             let seq = seq as u64;
             let segment = dir.segment(&table.name, seq);
-            create_dir_durably(segment.parent().unwrap()).unwrap();
-            let mut writer = SegmentWriter::create(&segment, &table.row_schema()).unwrap();
+            dir.storage().create_dir_durably(segment.parent().unwrap()).unwrap();
+            let mut writer =
+                SegmentWriter::create(dir.storage(), &segment, &table.row_schema()).unwrap();
             parts.into_iter().for_each(|part| writer.append(&rows(table, part)).unwrap());
             let sealed = seal(&dir, table, &origin, seq).unwrap();
             assert_eq!((sealed.rows, sealed.damage), (100_000, Damage::default()));

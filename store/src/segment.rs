@@ -1,6 +1,6 @@
 //! Write-ahead segments: rows on disk within a tenth of a second of their collection.
 
-use std::io::{IoSlice, Write};
+use std::io::IoSlice;
 use std::path::{Path, PathBuf};
 
 use arrow_array::RecordBatch;
@@ -15,24 +15,36 @@ use fs_err as fs;
 
 use crate::error::{Result, StoreError};
 use crate::frame;
+use crate::storage::{Storage, StorageFile};
 
 /// A segment that is being written.
 pub(crate) struct SegmentWriter {
-    file: fs::File,
+    file: Box<dyn StorageFile>,
     encoder: StreamEncoder,
-    /// Length of what is whole on disk; after a failed write the file is cut back to it.
-    bytes: u64,
-    dirty: bool,
+    /// What was appended whole.
+    whole: Extent,
+    /// What of it was synced.
+    synced: Extent,
+    /// Whether a torn frame may lie behind what is whole.
+    torn: bool,
+}
+
+/// How far a segment reaches.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Extent {
+    pub bytes: u64,
+    pub rows: u64,
 }
 
 impl SegmentWriter {
     /// Creates the segment with its header and a frame that holds the schema.
-    pub fn create(path: &Path, schema: &SchemaRef) -> Result<Self> {
+    pub fn create(storage: &dyn Storage, path: &Path, schema: &SchemaRef) -> Result<Self> {
         let encoder = new_encoder(schema)?;
-        let file = fs::File::options().create_new(true).write(true).open(path)?;
-        let mut writer = Self { file, encoder, bytes: 0, dirty: true };
+        let file = storage.create_new(path)?;
+        let none = Extent::default();
+        let mut writer = Self { file, encoder, whole: none, synced: none, torn: false };
         writer.file.write_all(&frame::FILE_HEADER)?;
-        writer.bytes = frame::FILE_HEADER.len() as u64;
+        writer.whole.bytes = frame::FILE_HEADER.len() as u64;
         // The encoder puts the schema before the first batch: an empty one brings it out alone.
         writer.append(&RecordBatch::new_empty(schema.clone()))?;
         Ok(writer)
@@ -40,6 +52,9 @@ impl SegmentWriter {
 
     /// Appends rows as one frame. After an error nothing of it is in the segment.
     pub fn append(&mut self, batch: &RecordBatch) -> Result<()> {
+        if self.torn {
+            self.cut(self.whole)?;
+        }
         let mut parts =
             self.encoder.encode(batch).map_err(|e| StoreError::arrow("encoding rows", e))?;
         let length: usize = parts.iter().map(Buffer::len).sum();
@@ -49,15 +64,14 @@ impl SegmentWriter {
         parts.iter().for_each(|p| crc.update(p));
         let rows = batch.num_rows();
         let header = frame::header(rows as u32, (length + padding) as u32, crc.finalize());
-        let written = self.write_frame(&header, &parts);
-        if let Err(e) = written {
-            // Should this fail too, the reader steps over the torn frame by its checksum.
-            let _ = self.file.file().set_len(self.bytes);
-            let _ = rustix::fs::seek(self.file.file(), rustix::fs::SeekFrom::Start(self.bytes));
+        if let Err(e) = self.write_frame(&header, &parts) {
+            self.torn = true;
+            // Should this fail too, it is tried again before the next frame.
+            let _ = self.cut(self.whole);
             return Err(e.into());
         }
-        self.bytes += (frame::HEADER_BYTES + length + padding) as u64;
-        self.dirty = true;
+        self.whole.bytes += (frame::HEADER_BYTES + length + padding) as u64;
+        self.whole.rows += rows as u64;
         Ok(())
     }
 
@@ -77,17 +91,34 @@ impl SegmentWriter {
         Ok(())
     }
 
-    /// Makes durable what was appended.
+    fn cut(&mut self, to: Extent) -> Result<()> {
+        self.torn = true;
+        self.file.cut(to.bytes)?;
+        self.torn = false;
+        self.whole = to;
+        Ok(())
+    }
+
+    /// Makes durable what was appended. After an error nothing may be appended any more: see
+    /// [`retreat`](Self::retreat).
     pub fn sync(&mut self) -> Result<()> {
-        if self.dirty {
-            self.file.sync_data()?;
-            self.dirty = false;
+        if self.whole.bytes > self.synced.bytes {
+            self.file.sync()?;
+            self.synced = self.whole;
         }
         Ok(())
     }
 
-    pub fn bytes(&self) -> u64 {
-        self.bytes
+    /// After a sync that failed: takes back what is not known to be on the disk, so that it can be written elsewhere
+    /// without being there twice. May be tried again.
+    pub fn retreat(&mut self) -> Result<()> {
+        self.cut(self.synced)?;
+        Ok(self.file.sync()?)
+    }
+
+    /// What was appended whole.
+    pub fn whole(&self) -> Extent {
+        self.whole
     }
 }
 
@@ -282,6 +313,7 @@ fn new_encoder(schema: &SchemaRef) -> Result<StreamEncoder> {
 mod tests {
     use super::*;
     use crate::Rows;
+    use crate::storage::FileSystem;
 
     fn rows(from: i64, n: i64) -> RecordBatch {
         let mut rows = Rows::new(bl_schemas::table("pipeline").unwrap());
@@ -299,7 +331,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("000001.wal");
         let table = bl_schemas::table("pipeline").unwrap();
-        let mut writer = SegmentWriter::create(&path, &table.row_schema()).unwrap();
+        let mut writer = SegmentWriter::create(&FileSystem, &path, &table.row_schema()).unwrap();
         let mut reader = SegmentReader::open(&path, table).unwrap();
         assert!(reader.read_new().unwrap().is_empty());
         for k in 0..5 {
@@ -308,7 +340,7 @@ mod tests {
             assert_eq!(reader.read_new().unwrap(), [rows(k * 10, 13)]);
         }
         writer.sync().unwrap();
-        assert_eq!(writer.bytes(), std::fs::metadata(&path).unwrap().len());
+        assert_eq!(writer.whole().bytes, std::fs::metadata(&path).unwrap().len());
         assert_eq!(reader.damage(), &Damage::default());
         let mut all = SegmentReader::open(&path, table).unwrap().read_new().unwrap();
         assert_eq!(all.iter().map(RecordBatch::num_rows).sum::<usize>(), 65);
@@ -326,11 +358,11 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("000001.wal");
         let table = bl_schemas::table("pipeline").unwrap();
-        let mut writer = SegmentWriter::create(&path, &table.row_schema()).unwrap();
-        let mut ends = vec![writer.bytes()];
+        let mut writer = SegmentWriter::create(&FileSystem, &path, &table.row_schema()).unwrap();
+        let mut ends = vec![writer.whole().bytes];
         for k in 0..4 {
             writer.append(&rows(k * 10, 10)).unwrap();
-            ends.push(writer.bytes());
+            ends.push(writer.whole().bytes);
         }
         let mut bytes = std::fs::read(&path).unwrap();
         let place = (ends[1] + 40) as usize;

@@ -9,21 +9,21 @@
 //! [`Full`] tells the collector that they are lost, and it counts them.
 
 mod appender;
+mod open_table;
 mod pending;
 mod sealer;
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use arrow_array::RecordBatch;
 use bl_schemas::Table;
-use fs_err as fs;
 
 use crate::clock::Anchor;
 use crate::error::{Result, StoreError};
-use crate::layout::{SessionDir, create_dir_durably};
+use crate::layout::SessionDir;
 use crate::lock::{Attempt, Lock};
 use crate::manifest::{FORMAT, Manifest, State, boot_id};
 use crate::names::SessionId;
@@ -98,7 +98,9 @@ struct Shared {
     trouble: Mutex<Option<String>>,
     sealed_rows: Mutex<std::collections::BTreeMap<String, u64>>,
     /// Rows that the disk refused to the very end.
-    lost_rows: AtomicUsize,
+    lost_rows: AtomicU64,
+    /// Rows in segments that could not be synced.
+    unsynced_rows: AtomicU64,
 }
 
 impl Shared {
@@ -121,7 +123,7 @@ impl SessionWriter {
             None => unused_id(store, anchor)?,
         };
         let dir = store.dir(&id);
-        create_dir_durably(dir.path())?;
+        dir.storage().create_dir_durably(dir.path())?;
         let lock = lock(&dir, &id)?;
         let mut interrupted = false;
         let manifest = match Manifest::read(&dir.manifest()) {
@@ -141,7 +143,7 @@ impl SessionWriter {
             true => Manifest { rows: crate::count::count_rows(&dir)?.0, ..manifest },
             false => manifest,
         };
-        manifest.write(&dir.manifest())?;
+        manifest.write(&dir)?;
         Self::start(dir, manifest, origin, options, lock)
     }
 
@@ -160,7 +162,7 @@ impl SessionWriter {
             return Err(StoreError::Taken { name: id.to_string(), why });
         }
         let manifest = Manifest { state: State::Recording, ..ended };
-        manifest.write(&dir.manifest())?;
+        manifest.write(&dir)?;
         let origin = Origin { session: manifest.id.to_string(), node: manifest.node.clone() };
         Self::start(dir, manifest, origin, options, lock)
     }
@@ -176,7 +178,8 @@ impl SessionWriter {
             pending: Pending::new(options.pending_bytes),
             trouble: Mutex::new(None),
             sealed_rows: Mutex::new(manifest.rows.clone()),
-            lost_rows: AtomicUsize::new(0),
+            lost_rows: AtomicU64::new(0),
+            unsynced_rows: AtomicU64::new(0),
         });
         let anchor = manifest.anchor;
         let (sealer, jobs) = Sealer::new(dir.clone(), origin, anchor, Arc::clone(&shared));
@@ -246,7 +249,7 @@ impl SessionWriter {
         let mut manifest = self.manifest.lock().unwrap_or_else(PoisonError::into_inner);
         let before = manifest.clone();
         change(&mut manifest);
-        if *manifest != before { manifest.write(&self.dir.manifest()) } else { Ok(()) }
+        if *manifest != before { manifest.write(&self.dir) } else { Ok(()) }
     }
 
     /// Ends the session: everything is written, synced and sealed, and `session.json` says so. Rows appended
@@ -259,10 +262,12 @@ impl SessionWriter {
         self.join();
         let rows = self.shared.sealed_rows.lock().unwrap_or_else(PoisonError::into_inner).clone();
         if let Some(trouble) = self.trouble() {
-            let lost = match self.shared.lost_rows.load(Ordering::Acquire) {
+            let told = |rows: &AtomicU64, what: &str| match rows.load(Ordering::Acquire) {
                 0 => String::new(),
-                rows => format!("; {rows} rows that waited in memory are lost"),
+                rows => format!("; {rows} rows {what}"),
             };
+            let lost = told(&self.shared.lost_rows, "that waited in memory are lost")
+                + &told(&self.shared.unsynced_rows, "are not known to be on the disk");
             return Err(StoreError::Io(std::io::Error::other(format!(
                 "{trouble}{lost}; what could not be sealed stays in {} and is sealed at the next start",
                 self.dir.path().display()
@@ -353,9 +358,14 @@ fn unused_id(store: &Store, anchor: Anchor) -> Result<SessionId> {
     let base = SessionId::at(anchor.now());
     for n in 2..1000 {
         let id = if n == 2 { base.clone() } else { format!("{base}-{}", n - 1).parse()? };
-        create_dir_durably(store.dir(&id).path().parent().unwrap_or(store.data_root()))?;
-        match fs::create_dir(store.dir(&id).path()) {
-            Ok(()) => return Ok(id),
+        let dir = store.dir(&id);
+        let sessions = dir.path().parent().unwrap_or(store.data_root());
+        dir.storage().create_dir_durably(sessions)?;
+        match dir.storage().create_dir(dir.path()) {
+            Ok(()) => {
+                dir.storage().sync_dir(sessions)?;
+                return Ok(id);
+            }
             Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => {}
             Err(e) => return Err(e.into()),
         }

@@ -13,12 +13,14 @@ use crate::memory::give_back_memory;
 use crate::recover::{damage_row, write_health};
 use crate::rest::Origin;
 use crate::seal::seal;
-use crate::segment::Damage;
+use crate::segment::{Damage, Extent};
 
 /// A segment to be sealed.
 pub(super) struct Job {
     pub table: &'static Table,
     pub seq: u64,
+    /// What was appended to it and synced.
+    pub extent: Extent,
 }
 
 pub(super) struct Sealer {
