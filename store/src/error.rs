@@ -56,6 +56,14 @@ pub enum StoreError {
         /// What is wrong.
         what: String,
     },
+    /// Something of a format or with columns that this program does not know.
+    #[error("{}: {what}: use a newer bl; nothing of it was changed", .path.display())]
+    Newer {
+        /// The file.
+        path: PathBuf,
+        /// What is newer.
+        what: String,
+    },
     /// Arrow refused data.
     #[error("{what}: {source}")]
     Arrow {

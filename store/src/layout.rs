@@ -1,5 +1,6 @@
 //! Where things lie. Paths are made here and nowhere else.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -21,6 +22,8 @@ pub struct SessionDir {
 pub struct SealedFile {
     /// Number of the segment that it was.
     pub seq: u64,
+    /// 0 for the file of the segment's first hour, 1 for that of the next one that it has rows of, and so on.
+    pub part: u64,
     /// Where it lies.
     pub path: PathBuf,
 }
@@ -72,12 +75,21 @@ impl SessionDir {
         self.open(table).join(format!("{seq:06}.wal"))
     }
 
-    /// Where segment `seq` goes when its first row is of `ts` (nanoseconds UTC).
-    pub(crate) fn sealed(&self, table: &str, seq: u64, ts: i64) -> PathBuf {
+    /// Where the highest number of a segment is noted.
+    pub(crate) fn highest_sequence(&self, table: &str) -> PathBuf {
+        self.raw(table).join("highest")
+    }
+
+    /// Where the rows of segment `seq` go that are of the hour of `ts` (nanoseconds UTC).
+    pub(crate) fn sealed(&self, table: &str, seq: u64, part: usize, ts: i64) -> PathBuf {
         let time = jiff::Timestamp::from_second(ts.div_euclid(1_000_000_000))
             .unwrap_or(jiff::Timestamp::UNIX_EPOCH);
         let hour = time.strftime("date=%Y-%m-%d/hour=%H").to_string();
-        self.raw(table).join(hour).join(format!("{seq:06}.parquet"))
+        let name = match part {
+            0 => format!("{seq:06}.parquet"),
+            part => format!("{seq:06}-{part}.parquet"),
+        };
+        self.raw(table).join(hour).join(name)
     }
 
     /// Names of the raw tables that the session has a folder of.
@@ -85,22 +97,31 @@ impl SessionDir {
         names_in(&self.path.join("raw"))
     }
 
-    /// The sealed files of a table, by their number.
+    /// The sealed files of a table, by their number. Hours are looked at in their order: the file of a segment's first
+    /// hour appears last, so that whoever sees it sees the others.
     pub(crate) fn sealed_files(&self, table: &str) -> Result<Vec<SealedFile>> {
-        let raw = self.raw(table);
         let mut files = Vec::new();
-        for date in names_in(&raw)?.into_iter().filter(|n| n.starts_with("date=")) {
-            for hour in names_in(&raw.join(&date))? {
-                let folder = raw.join(&date).join(hour);
-                for name in names_in(&folder)? {
-                    if let Some(seq) = sequence(&name, ".parquet") {
-                        files.push(SealedFile { seq, path: folder.join(name) });
-                    }
+        for folder in self.hour_folders(table)? {
+            for name in names_in(&folder)? {
+                if let Some((seq, part)) = sealed_name(&name) {
+                    files.push(SealedFile { seq, part, path: folder.join(name) });
                 }
             }
         }
         files.sort();
         Ok(files)
+    }
+
+    /// The folders of the hours that a table has files of, in their order.
+    pub(crate) fn hour_folders(&self, table: &str) -> Result<Vec<PathBuf>> {
+        let raw = self.raw(table);
+        let mut folders = Vec::new();
+        for date in names_in(&raw)?.into_iter().filter(|n| n.starts_with("date=")) {
+            let day = raw.join(date);
+            folders.extend(names_in(&day)?.into_iter().map(|hour| day.join(hour)));
+        }
+        folders.sort();
+        Ok(folders)
     }
 
     /// The open segments of a table, by their number.
@@ -122,6 +143,22 @@ pub(crate) fn sessions_dir(data_root: &Path) -> PathBuf {
 
 fn sequence(name: &str, extension: &str) -> Option<u64> {
     name.strip_suffix(extension)?.parse().ok()
+}
+
+/// Number and part that the name of a sealed file tells.
+fn sealed_name(name: &str) -> Option<(u64, u64)> {
+    let stem = name.strip_suffix(".parquet")?;
+    match stem.split_once('-') {
+        None => Some((stem.parse().ok()?, 0)),
+        Some((seq, part)) => Some((seq.parse().ok()?, part.parse().ok()?)),
+    }
+}
+
+/// Leaves out the files that do not count yet: those of a segment that is still open and whose first file has not
+/// appeared.
+pub(crate) fn that_count(sealed: &mut Vec<SealedFile>, open: &[(u64, PathBuf)]) {
+    let whole: BTreeSet<u64> = sealed.iter().filter(|f| f.part == 0).map(|f| f.seq).collect();
+    sealed.retain(|f| whole.contains(&f.seq) || open.iter().all(|(seq, _)| *seq != f.seq));
 }
 
 /// Names in a folder; none where there is no such folder.

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use fs_err as fs;
+use fs_err::os::unix::fs::OpenOptionsExt;
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
 
@@ -26,8 +27,14 @@ pub(crate) enum Attempt {
 impl Lock {
     /// Tries to take the lock, and writes this process's number into it.
     pub fn try_take(path: &Path) -> Result<Attempt> {
-        let file =
-            fs::File::options().create(true).truncate(false).read(true).write(true).open(path)?;
+        let file = fs::File::options()
+            .create(true)
+            .truncate(false)
+            .read(true)
+            .write(true)
+            // No link that somebody put there is written through.
+            .custom_flags(libc::O_NOFOLLOW)
+            .open(path)?;
         // A reader that asks whether the session is being recorded holds it for an instant.
         for _ in 0..20 {
             match flock(file.file(), FlockOperation::NonBlockingLockExclusive) {

@@ -55,6 +55,9 @@ pub struct Manifest {
     /// Rows of each table, known once it has ended.
     #[serde(default)]
     pub rows: BTreeMap<String, u64>,
+    /// What others wrote there: kept as it is.
+    #[serde(flatten)]
+    pub other: serde_json::Map<String, serde_json::Value>,
 }
 
 /// State of a session as its manifest tells it.
@@ -83,9 +86,14 @@ impl Manifest {
         Ok(manifest)
     }
 
+    /// Writes it, with the keys of others as they stand in the file now.
     pub(crate) fn write(&self, dir: &SessionDir) -> Result<()> {
         let path = dir.manifest();
-        let mut text = serde_json::to_vec_pretty(self)
+        let mut manifest = self.clone();
+        if let Ok(now) = Self::read(&path) {
+            manifest.other = now.other;
+        }
+        let mut text = serde_json::to_vec_pretty(&manifest)
             .map_err(|e| StoreError::Manifest { path: path.clone(), what: e.to_string() })?;
         text.push(b'\n');
         dir.storage().replace_file(&path, &text)

@@ -26,7 +26,7 @@ use crate::error::{Result, StoreError};
 use crate::layout::SessionDir;
 use crate::lock::{Attempt, Lock};
 use crate::manifest::{FORMAT, Manifest, State, boot_id};
-use crate::names::SessionId;
+use crate::names::{SessionId, check_node};
 use crate::recover::seal_orphans;
 use crate::rest::Origin;
 use crate::store::Store;
@@ -115,8 +115,10 @@ impl SessionWriter {
     /// monotonic clock is then the same, or where its anchor is an estimate.
     ///
     /// # Errors
-    /// When another process writes it, when it cannot be continued, and when the disk refuses.
+    /// When another process writes it, when it cannot be continued, when the name of the host is none, and when the disk
+    /// refuses.
     pub fn begin(store: &Store, spec: SessionSpec, options: WriteOptions) -> Result<Self> {
+        check_node(&spec.node)?;
         let anchor = spec.estimated_anchor.unwrap_or_else(Anchor::measure);
         let id = match &spec.id {
             Some(id) => id.clone(),
@@ -137,10 +139,15 @@ impl SessionWriter {
             Err(e) => return Err(e),
         };
         let origin = Origin { session: manifest.id.to_string(), node: manifest.node.clone() };
-        seal_orphans(&dir, &origin)?;
+        if let Some(left) = seal_orphans(&dir, &origin)?.left.into_iter().next() {
+            return Err(StoreError::Taken {
+                name: origin.session,
+                why: format!("is not known: {left}"),
+            });
+        }
         let manifest = match interrupted {
             // Its recorder died before it could say how much there is.
-            true => Manifest { rows: crate::count::count_rows(&dir)?.0, ..manifest },
+            true => Manifest { rows: crate::count::count_rows(&dir)?.rows, ..manifest },
             false => manifest,
         };
         manifest.write(&dir)?;
@@ -320,6 +327,7 @@ fn fresh(id: SessionId, spec: SessionSpec, anchor: Anchor) -> Manifest {
         host: spec.host,
         config: spec.config,
         rows: Default::default(),
+        other: Default::default(),
     }
 }
 

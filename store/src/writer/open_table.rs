@@ -11,8 +11,8 @@ use super::sealer::Job;
 use crate::clock::Anchor;
 use crate::error::{Result, StoreError};
 use crate::layout::SessionDir;
-use crate::recover::next_sequence;
 use crate::segment::SegmentWriter;
+use crate::sequence;
 
 const HOUR_NS: i64 = 3_600_000_000_000;
 
@@ -164,7 +164,7 @@ fn create(table: &Table, next_seq: &mut u64, dir: &SessionDir, anchor: Anchor) -
     let (storage, folder) = (dir.storage(), dir.open(&table.name));
     storage.create_dir_durably(&folder)?;
     if *next_seq == 0 {
-        *next_seq = next_sequence(dir, &table.name)?;
+        *next_seq = sequence::next(dir, &table.name)?;
     }
     let seq = *next_seq;
     let path = dir.segment(&table.name, seq);

@@ -70,7 +70,7 @@ impl Sealer {
     }
 
     fn seal(&mut self, job: Job) {
-        match seal(&self.dir, job.table, &self.origin, job.seq) {
+        match seal(&self.dir, job.table, &self.origin, job.seq, Some(job.extent)) {
             Ok(sealed) => {
                 let mut rows =
                     self.shared.sealed_rows.lock().unwrap_or_else(PoisonError::into_inner);

@@ -89,3 +89,36 @@ pub fn wait_for(what: &str, mut condition: impl FnMut() -> bool) {
         std::thread::sleep(Duration::from_millis(5));
     }
 }
+
+/// Copies what is below a folder.
+pub fn copy(from: &std::path::Path, to: &std::path::Path) {
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            std::fs::create_dir_all(&target).unwrap();
+            copy(&entry.path(), &target);
+        } else {
+            std::fs::copy(entry.path(), target).unwrap();
+        }
+    }
+}
+
+/// A recording of these frames, a hundred a frame of the segment, as it is when its process is killed.
+pub fn killed(frames: i64) -> (tempfile::TempDir, Store) {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::new(dir.path());
+    let table = bl_schemas::table("pipeline").unwrap();
+    let options =
+        bl_store::WriteOptions { flush_every: Duration::from_millis(1), ..Default::default() };
+    let writer = SessionWriter::begin(&store, spec("run"), options).unwrap();
+    for from in (0..frames).step_by(100) {
+        writer.append(table, events(&writer, from..(from + 100).min(frames))).unwrap();
+        writer.flush().unwrap();
+    }
+    let image = tempfile::tempdir().unwrap();
+    copy(dir.path(), image.path());
+    writer.finish().unwrap();
+    let store = Store::new(image.path());
+    (image, store)
+}
