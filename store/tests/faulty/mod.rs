@@ -40,8 +40,20 @@ struct State {
     dead: bool,
     fail_next_write: bool,
     log: Vec<String>,
-    /// Files and how much of them is synced; folders' names are taken for synced by their creation.
-    files: Vec<(PathBuf, Arc<Mutex<u64>>)>,
+    files: Vec<Known>,
+    /// Files that were removed, where they were and where they are kept until their folder is synced.
+    removed: Vec<(PathBuf, PathBuf)>,
+    graveyard: Option<PathBuf>,
+}
+
+/// A file that was created.
+#[derive(Debug)]
+struct Known {
+    path: PathBuf,
+    /// Under which name it comes back after a power cut; none before its folder was synced.
+    durable: Option<PathBuf>,
+    /// How much was written, and how much of that is synced.
+    length: Arc<Mutex<(u64, u64)>>,
 }
 
 /// The disk. Clones are the same disk.
@@ -73,6 +85,20 @@ impl FaultyDisk {
     /// What was asked of it.
     pub fn log(&self) -> Vec<String> {
         self.0.lock().unwrap().log.clone()
+    }
+
+    /// Whether all that was written is synced.
+    pub fn is_settled(&self) -> bool {
+        let state = self.0.lock().unwrap();
+        state.files.iter().all(|f| {
+            let (written, synced) = *f.length.lock().unwrap();
+            written == synced
+        })
+    }
+
+    /// Keeps removed files there until their removal is durable, to bring them back at a power cut.
+    pub fn keep_removed(&self, graveyard: &Path) {
+        self.0.lock().unwrap().graveyard = Some(graveyard.into());
     }
 
     /// Makes the next operation fail whose line in the log holds `what`.
@@ -113,9 +139,7 @@ impl FaultyDisk {
             }
             Fault::PowerCut => {
                 state.dead = true;
-                for (path, synced) in &state.files {
-                    forget(path, *synced.lock().unwrap());
-                }
+                state.cut_power();
                 Err(io::Error::other("the power is cut"))
             }
             Fault::Short if kind == Kind::Write => {
@@ -124,6 +148,23 @@ impl FaultyDisk {
             }
             Fault::SyncLost if kind == Kind::Sync => Ok(Some(fault)),
             _ => Err(io::Error::other("the disk has failed")),
+        }
+    }
+}
+
+impl State {
+    /// What is not known to be durable is not: contents, names and removals. Folders are.
+    fn cut_power(&mut self) {
+        for file in &self.files {
+            forget(&file.path, file.length.lock().unwrap().1);
+            match &file.durable {
+                None => std::fs::remove_file(&file.path).unwrap(),
+                Some(path) if *path != file.path => std::fs::rename(&file.path, path).unwrap(),
+                Some(_) => {}
+            }
+        }
+        for (path, kept) in self.removed.drain(..).filter(|(path, _)| !path.exists()) {
+            std::fs::rename(kept, path).unwrap();
         }
     }
 }
@@ -141,15 +182,10 @@ impl Storage for FaultyDisk {
     fn create_new(&self, path: &Path) -> io::Result<Box<dyn StorageFile>> {
         self.meets(Kind::Write, format!("create {}", path.display()))?;
         let inner = FileSystem.create_new(path)?;
-        let synced = Arc::new(Mutex::new(0));
-        self.0.lock().unwrap().files.push((path.into(), Arc::clone(&synced)));
-        Ok(Box::new(FaultyFile {
-            disk: self.clone(),
-            path: path.into(),
-            inner,
-            written: 0,
-            synced,
-        }))
+        let length = Arc::new(Mutex::new((0, 0)));
+        let known = Known { path: path.into(), durable: None, length: Arc::clone(&length) };
+        self.0.lock().unwrap().files.push(known);
+        Ok(Box::new(FaultyFile { disk: self.clone(), path: path.into(), inner, length }))
     }
 
     fn create_dir(&self, path: &Path) -> io::Result<()> {
@@ -159,19 +195,30 @@ impl Storage for FaultyDisk {
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         self.meets(Kind::Other, format!("rename {} {}", from.display(), to.display()))?;
+        let replaces = to.exists();
         FileSystem.rename(from, to)?;
         let mut state = self.0.lock().unwrap();
-        state.files.retain(|(path, _)| path != to);
-        for (path, _) in state.files.iter_mut().filter(|(path, _)| path == from) {
-            *path = to.into();
+        state.files.retain(|f| f.path != to);
+        for file in state.files.iter_mut().filter(|f| f.path == from) {
+            file.path = to.into();
+            // The old content does not come back here: it is one of the two ways that a power cut may go.
+            file.durable = if replaces { Some(to.into()) } else { file.durable.take() };
         }
         Ok(())
     }
 
     fn remove_file(&self, path: &Path) -> io::Result<()> {
         self.meets(Kind::Other, format!("remove {}", path.display()))?;
-        self.0.lock().unwrap().files.retain(|(p, _)| p != path);
-        FileSystem.remove_file(path)
+        let mut state = self.0.lock().unwrap();
+        let durable = state.files.iter().all(|f| f.path != path || f.durable.is_some());
+        state.files.retain(|f| f.path != path);
+        let Some(graveyard) = state.graveyard.clone().filter(|_| durable) else {
+            return FileSystem.remove_file(path);
+        };
+        let kept = graveyard.join(state.operations.to_string());
+        FileSystem.rename(path, &kept)?;
+        state.removed.push((path.into(), kept));
+        Ok(())
     }
 
     fn remove_dir(&self, path: &Path) -> io::Result<()> {
@@ -180,8 +227,16 @@ impl Storage for FaultyDisk {
     }
 
     fn sync_dir(&self, path: &Path) -> io::Result<()> {
-        self.meets(Kind::Sync, format!("syncdir {}", path.display()))?;
-        FileSystem.sync_dir(path)
+        if self.meets(Kind::Sync, format!("syncdir {}", path.display()))?.is_some() {
+            return Err(io::Error::other("the disk has failed"));
+        }
+        FileSystem.sync_dir(path)?;
+        let mut state = self.0.lock().unwrap();
+        for file in state.files.iter_mut().filter(|f| f.path.parent() == Some(path)) {
+            file.durable = Some(file.path.clone());
+        }
+        state.removed.retain(|(removed, _)| removed.parent() != Some(path));
+        Ok(())
     }
 }
 
@@ -189,8 +244,7 @@ struct FaultyFile {
     disk: FaultyDisk,
     path: PathBuf,
     inner: Box<dyn StorageFile>,
-    written: u64,
-    synced: Arc<Mutex<u64>>,
+    length: Arc<Mutex<(u64, u64)>>,
 }
 
 impl Write for FaultyFile {
@@ -198,7 +252,7 @@ impl Write for FaultyFile {
         let short = self.disk.meets(Kind::Write, format!("write {}", self.path.display()))?;
         let taken = if short.is_some() { &bytes[..bytes.len() / 2] } else { bytes };
         let n = self.inner.write(taken)?;
-        self.written += n as u64;
+        self.length.lock().unwrap().0 += n as u64;
         Ok(n)
     }
 
@@ -215,23 +269,22 @@ impl StorageFile for FaultyFile {
     fn cut(&mut self, bytes: u64) -> io::Result<()> {
         self.disk.meets(Kind::Other, format!("cut {} to {bytes}", self.path.display()))?;
         self.inner.cut(bytes)?;
-        self.written = bytes;
-        let mut synced = self.synced.lock().unwrap();
-        *synced = bytes.min(*synced);
+        let mut length = self.length.lock().unwrap();
+        *length = (bytes, bytes.min(length.1));
         Ok(())
     }
 
     fn sync(&mut self) -> io::Result<()> {
         let what = format!("sync {}", self.path.display());
         let lost = self.disk.meets(Kind::Sync, what)?;
-        let mut synced = self.synced.lock().unwrap();
+        let mut length = self.length.lock().unwrap();
         if lost.is_some() {
-            forget(&self.path, *synced);
-            *synced = self.written;
+            forget(&self.path, length.1);
+            length.1 = length.0;
             return Err(io::Error::other("the disk could not write what it had taken"));
         }
         self.inner.sync()?;
-        *synced = self.written;
+        length.1 = length.0;
         Ok(())
     }
 }
