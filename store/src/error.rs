@@ -83,6 +83,12 @@ pub enum StoreError {
 }
 
 impl StoreError {
+    /// Whether the disk, or what a user may take of it, is full.
+    pub fn is_full_disk(&self) -> bool {
+        use std::io::ErrorKind::{QuotaExceeded, StorageFull};
+        matches!(self, Self::Io(e) if matches!(e.kind(), StorageFull | QuotaExceeded))
+    }
+
     pub(crate) fn arrow(what: impl Into<String>, source: arrow_schema::ArrowError) -> Self {
         Self::Arrow { what: what.into(), source }
     }

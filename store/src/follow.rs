@@ -211,7 +211,14 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::clock::Anchor;
     use crate::{Rows, SessionSpec, SessionWriter, Store, WriteOptions};
+
+    /// One to which rows of any stamps can be appended.
+    fn imported() -> SessionSpec {
+        let anchor = Anchor { utc_minus_monotonic_ns: 0, err_ns: 0 };
+        SessionSpec { estimated_anchor: Some(anchor), ..SessionSpec::default() }
+    }
 
     fn events(from: i64, n: i64) -> RecordBatch {
         let mut rows = Rows::new(bl_schemas::table("pipeline").unwrap());
@@ -240,7 +247,7 @@ mod tests {
             seal_bytes: 1,
             ..WriteOptions::default()
         };
-        let writer = SessionWriter::begin(&store, SessionSpec::default(), options).unwrap();
+        let writer = SessionWriter::begin(&store, imported(), options).unwrap();
         let session = store.session(&writer.manifest().id).unwrap();
         let table = bl_schemas::table("pipeline").unwrap();
         let mut follower = Follower::new(&session, table, i64::MIN);
@@ -270,8 +277,7 @@ mod tests {
     fn a_table_that_is_not_there_yet_has_no_rows() {
         let root = tempfile::tempdir().unwrap();
         let store = Store::new(root.path());
-        let writer =
-            SessionWriter::begin(&store, SessionSpec::default(), WriteOptions::default()).unwrap();
+        let writer = SessionWriter::begin(&store, imported(), WriteOptions::default()).unwrap();
         let session = store.session(&writer.manifest().id).unwrap();
         let table = bl_schemas::table("pipeline").unwrap();
         let mut follower = Follower::new(&session, table, 0);

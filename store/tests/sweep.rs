@@ -89,7 +89,10 @@ fn recording_meets(operation: u64, fault: Fault) -> bool {
     let point = format!("{fault:?} at {at}, {outcome:?}");
     let session = root.join("sessions/run");
     let Some(outcome) = outcome else {
-        // It never began: with a disk that works it does.
+        // It never began, and a process that lives on leaves nothing behind.
+        let lives = !matches!(fault, Fault::Dead | Fault::PowerCut);
+        assert!(!lives || !session.exists(), "{point}: litter");
+        // With a disk that works it begins.
         let disk = FaultyDisk::default();
         let outcome = record(&root, &disk).unwrap_or_else(|| panic!("{point}: cannot begin again"));
         assert_eq!(outcome.finished, Ok(()), "{point}");

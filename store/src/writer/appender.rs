@@ -1,27 +1,27 @@
 //! The thread that appends rows to segments, syncs them, and hands full ones to the sealer.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
+use arrow_array::RecordBatch;
 use bl_schemas::Table;
 use crossbeam_channel::Sender;
 
-use super::open_table::OpenTable;
+use super::open_table::{OpenTable, Place};
 use super::pending::Batches;
 use super::sealer::Job;
 use super::{Shared, WriteOptions};
 use crate::clock::Anchor;
+use crate::error::Result;
 use crate::health::{Reason, health_row};
-use crate::layout::SessionDir;
 
 /// How long the end of a session waits for a disk that refuses: who ends a recording waits for two seconds at most.
 const LAST_PATIENCE: Duration = Duration::from_millis(1_200);
 
 pub(super) struct Appender {
-    dir: SessionDir,
-    anchor: Anchor,
+    place: Place,
     options: WriteOptions,
     shared: Arc<Shared>,
     sealer: Sender<Job>,
@@ -32,13 +32,17 @@ pub(super) struct Appender {
 
 impl Appender {
     pub fn new(
-        dir: SessionDir,
         anchor: Anchor,
         options: WriteOptions,
         shared: Arc<Shared>,
         sealer: Sender<Job>,
     ) -> Self {
-        Self { dir, anchor, options, shared, sealer, tables: BTreeMap::new(), refused: None }
+        let (dir, origin) = {
+            let home = shared.home();
+            (home.dir.clone(), home.origin())
+        };
+        let place = Place { dir, origin, anchor };
+        Self { place, options, shared, sealer, tables: BTreeMap::new(), refused: None }
     }
 
     pub fn run(mut self) {
@@ -50,6 +54,9 @@ impl Appender {
             let now = Instant::now();
             flush_at = now + self.options.flush_every;
             let unsynced = self.tables.values().map(OpenTable::unsynced_bytes).sum();
+            if now >= sync_at && refusal.is_none() {
+                self.tell_losses();
+            }
             if now >= sync_at || last || self.shared.pending.is_much(unsynced) {
                 refusal = refusal.or(self.sync());
                 sync_at = now + self.options.sync_every;
@@ -70,6 +77,7 @@ impl Appender {
             refusal = self.append(Vec::new()).or(self.sync());
         }
         self.note(refusal);
+        self.tell_losses();
         let refusal = self.append(Vec::new()).or(self.sync()).or_else(|| self.rotate(|_| true));
         self.note(refusal);
         let count = |rows: fn(&OpenTable) -> u64| self.tables.values().map(rows).sum();
@@ -81,9 +89,12 @@ impl Appender {
     /// is tried again.
     fn append(&mut self, batches: Vec<Batches>) -> Option<String> {
         batches.into_iter().for_each(|b| self.open(b.table).add(b.batches));
+        if let Err(e) = self.move_if_gone() {
+            return Some(e.to_string());
+        }
         let mut refusal = None;
         for t in self.tables.values_mut() {
-            let (rows, result) = t.append(&self.dir, self.anchor);
+            let (rows, result) = t.append(&self.place);
             self.shared.pending.written(rows);
             if let Err(e) = result {
                 refusal = Some(e.to_string());
@@ -96,13 +107,37 @@ impl Appender {
         self.tables.entry(table.name.as_str()).or_insert_with(|| OpenTable::new(table))
     }
 
+    /// Goes on in a new session if somebody has deleted the folder of this one: what is in memory goes there.
+    fn move_if_gone(&mut self) -> Result<()> {
+        let mut home = self.shared.home();
+        if !home.is_gone() {
+            return Ok(());
+        }
+        let next = home.successor(&self.shared.store)?;
+        let old = std::mem::replace(&mut *home, next).manifest.id;
+        (self.place.dir, self.place.origin) = (home.dir.clone(), home.origin());
+        drop(home);
+        self.shared.sealed_rows.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        let mut lost = 0;
+        for t in self.tables.values_mut() {
+            let (unsynced, gone) = t.move_out();
+            self.shared.pending.taken_back(unsynced);
+            lost += gone;
+        }
+        let detail = format!(
+            "the folder of session {old} was deleted while it was recorded; recording goes on here"
+        );
+        self.tell(Reason::Deleted, lost, &detail);
+        Ok(())
+    }
+
     /// Syncs what was appended. What cannot be synced is taken back, to be appended to a new segment.
     fn sync(&mut self) -> Option<String> {
         let mut refusal = None;
         let mut told = Vec::new();
         for t in self.tables.values_mut() {
             match t.sync() {
-                Ok(bytes) => self.shared.pending.settled(bytes),
+                Ok(bytes) => self.shared.pending.settled(t.name(), bytes),
                 Err(e) => {
                     refusal = Some(e.to_string());
                     // Where this fails, too, it is tried again with the next sync.
@@ -124,9 +159,21 @@ impl Appender {
     /// Adds a row to `health`, whatever waits already.
     fn tell(&mut self, reason: Reason, count: u64, detail: &str) {
         let Some(table) = bl_schemas::table("health") else { return };
-        let row = health_row(table, self.anchor.now(), "store", reason, count, detail);
-        self.shared.pending.own(&row);
-        self.open(table).add(vec![row]);
+        let row = health_row(table, self.place.anchor.now(), "store", reason, count, detail);
+        self.add_to(table, row);
+    }
+
+    /// Adds rows of the store's own, whatever waits already.
+    fn add_to(&mut self, table: &'static Table, rows: RecordBatch) {
+        self.shared.pending.own(table, &rows);
+        self.open(table).add(vec![rows]);
+    }
+
+    /// Adds to `health` what was lost since the last time.
+    fn tell_losses(&mut self) {
+        let Some(table) = bl_schemas::table("health") else { return };
+        let rows = self.shared.losses().take(table, self.place.anchor.now());
+        rows.into_iter().for_each(|row| self.add_to(table, row));
     }
 
     /// Tells whoever looks what the disk refuses; once it is over, a row of `health` tells of it.
@@ -148,7 +195,7 @@ impl Appender {
     }
 
     fn rotate_due(&mut self) -> Option<String> {
-        let (options, anchor) = (self.options, self.anchor);
+        let (options, anchor) = (self.options, self.place.anchor);
         self.rotate(|t| t.is_due(&options, anchor))
     }
 
@@ -158,7 +205,7 @@ impl Appender {
         for t in self.tables.values_mut().filter(|t| which(t)) {
             match t.sync() {
                 Ok(bytes) => {
-                    self.shared.pending.settled(bytes);
+                    self.shared.pending.settled(t.name(), bytes);
                     if let Some(job) = t.close() {
                         let _ = self.sealer.send(job);
                     }

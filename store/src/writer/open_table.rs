@@ -11,6 +11,7 @@ use super::sealer::Job;
 use crate::clock::Anchor;
 use crate::error::{Result, StoreError};
 use crate::layout::SessionDir;
+use crate::rest::Origin;
 use crate::segment::SegmentWriter;
 use crate::sequence;
 
@@ -31,6 +32,13 @@ pub(super) struct OpenTable {
     next_seq: u64,
 }
 
+/// Where segments are created.
+pub(super) struct Place {
+    pub dir: SessionDir,
+    pub origin: Origin,
+    pub anchor: Anchor,
+}
+
 /// Rows in memory, and how many bytes they are accounted for.
 struct Held {
     rows: RecordBatch,
@@ -38,6 +46,8 @@ struct Held {
 }
 
 struct Open {
+    dir: SessionDir,
+    origin: Origin,
     writer: SegmentWriter,
     seq: u64,
     since: Instant,
@@ -73,14 +83,14 @@ impl OpenTable {
     }
 
     /// Appends what waits; tells how many rows could be, and why not all.
-    pub fn append(&mut self, dir: &SessionDir, anchor: Anchor) -> (u64, Result<()>) {
+    pub fn append(&mut self, place: &Place) -> (u64, Result<()>) {
         let mut rows = 0;
         if self.segment.as_ref().is_some_and(|open| open.doubtful) {
             let e = std::io::Error::other("what could not be synced cannot be taken back");
             return (rows, Err(e.into()));
         }
         while !self.waiting.is_empty() {
-            match self.append_frame(dir, anchor) {
+            match self.append_frame(place) {
                 Ok(n) => rows += n,
                 Err(e) => return (rows, Err(e)),
             }
@@ -88,7 +98,7 @@ impl OpenTable {
         (rows, Ok(()))
     }
 
-    fn append_frame(&mut self, dir: &SessionDir, anchor: Anchor) -> Result<u64> {
+    fn append_frame(&mut self, place: &Place) -> Result<u64> {
         let mut bytes = 0;
         let fits = |h: &&Held| {
             bytes += h.bytes;
@@ -103,7 +113,7 @@ impl OpenTable {
         };
         let open = match &mut self.segment {
             Some(open) => open,
-            none => none.insert(create(self.table, &mut self.next_seq, dir, anchor)?),
+            none => none.insert(create(self.table, &mut self.next_seq, place)?),
         };
         open.writer.append(&rows)?;
         self.waiting.drain(..n);
@@ -129,7 +139,7 @@ impl OpenTable {
             return Err(std::io::Error::other("there is no segment").into());
         };
         open.writer.retreat()?;
-        let job = Job { table: self.table, seq: open.seq, extent: open.writer.whole() };
+        let job = open.job(self.table);
         let rows = self.unsynced_rows();
         self.segment = None;
         self.waiting.splice(0..0, self.unsynced.drain(..));
@@ -146,8 +156,29 @@ impl OpenTable {
 
     /// Ends the segment, which is synced.
     pub fn close(&mut self) -> Option<Job> {
-        let open = self.segment.take()?;
-        Some(Job { table: self.table, seq: open.seq, extent: open.writer.whole() })
+        Some(self.segment.take()?.job(self.table))
+    }
+
+    /// After the session's folder was deleted: what is in memory is for another one. Returns how many of these rows were
+    /// in the segment, and how many went with it.
+    pub fn move_out(&mut self) -> (u64, u64) {
+        let unsynced = self.unsynced_rows();
+        let whole = self.segment.take().map_or(0, |open| open.writer.whole().rows);
+        self.waiting.splice(0..0, self.unsynced.drain(..));
+        self.next_seq = 0;
+        (unsynced, whole.saturating_sub(unsynced))
+    }
+}
+
+impl Open {
+    fn job(&self, table: &'static Table) -> Job {
+        Job {
+            dir: self.dir.clone(),
+            origin: self.origin.clone(),
+            table,
+            seq: self.seq,
+            extent: self.writer.whole(),
+        }
     }
 }
 
@@ -160,7 +191,8 @@ fn hour(anchor: Anchor) -> i64 {
 }
 
 /// Creates the next segment of a table; its name is durable then.
-fn create(table: &Table, next_seq: &mut u64, dir: &SessionDir, anchor: Anchor) -> Result<Open> {
+fn create(table: &Table, next_seq: &mut u64, place: &Place) -> Result<Open> {
+    let Place { dir, origin, anchor } = place;
     let (storage, folder) = (dir.storage(), dir.open(&table.name));
     storage.create_dir_durably(&folder)?;
     if *next_seq == 0 {
@@ -177,5 +209,13 @@ fn create(table: &Table, next_seq: &mut u64, dir: &SessionDir, anchor: Anchor) -
         }
     })?;
     *next_seq += 1;
-    Ok(Open { writer, seq, since: Instant::now(), hour: hour(anchor), doubtful: false })
+    Ok(Open {
+        dir: dir.clone(),
+        origin: origin.clone(),
+        writer,
+        seq,
+        since: Instant::now(),
+        hour: hour(*anchor),
+        doubtful: false,
+    })
 }

@@ -21,9 +21,9 @@ pub(super) struct Batches {
 #[derive(Default)]
 struct State {
     tables: BTreeMap<&'static str, Batches>,
-    /// Bytes of all rows that are not safe on the disk yet: here, with the writer, and in segments until they are
-    /// synced.
-    bytes: usize,
+    /// Bytes of each table's rows that are not safe on the disk yet: here, with the writer, and in segments until they
+    /// are synced.
+    held: BTreeMap<&'static str, usize>,
     /// Bytes that came since the writer looked.
     fresh_bytes: usize,
     /// Rows taken from collectors so far,
@@ -35,15 +35,33 @@ struct State {
 }
 
 /// The rows that wait, of all tables.
+///
+/// Each table has a share of the memory for itself, so that a flood of one keeps no other one out, and `health` least of
+/// all; the rest is for whoever comes.
 pub(super) struct Pending {
     limit_bytes: usize,
+    share_bytes: usize,
+    common_bytes: usize,
     state: Mutex<State>,
     changed: Condvar,
 }
 
 impl Pending {
     pub fn new(limit_bytes: usize) -> Self {
-        Self { limit_bytes, state: Mutex::default(), changed: Condvar::new() }
+        let tables = bl_schemas::tables().iter().filter(|t| !t.aligned).count();
+        // A quarter of the memory is shared out.
+        let share_bytes = limit_bytes / 4 / tables.max(1);
+        let common_bytes = limit_bytes - share_bytes * tables;
+        let state = Mutex::default();
+        Self { limit_bytes, share_bytes, common_bytes, state, changed: Condvar::new() }
+    }
+
+    fn has_room(&self, state: &State, table: &str, bytes: usize) -> bool {
+        let held = state.held.get(table).copied().unwrap_or(0);
+        let beyond = |bytes: usize| bytes.saturating_sub(self.share_bytes);
+        let common: usize = state.held.values().map(|b| beyond(*b)).sum();
+        held + bytes <= self.share_bytes
+            || common - beyond(held) + beyond(held + bytes) <= self.common_bytes
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -53,10 +71,10 @@ impl Pending {
     pub fn push(&self, table: &'static Table, rows: RecordBatch) -> Result<(), Full> {
         let bytes = rows.get_array_memory_size();
         let mut state = self.state();
-        if state.closed || state.bytes + bytes > self.limit_bytes {
+        if state.closed || !self.has_room(&state, &table.name, bytes) {
             return Err(Full);
         }
-        state.bytes += bytes;
+        *state.held.entry(table.name.as_str()).or_default() += bytes;
         state.fresh_bytes += bytes;
         state.taken_rows += rows.num_rows() as u64;
         let entry = state
@@ -72,9 +90,9 @@ impl Pending {
     }
 
     /// Accounts for rows that the writer adds itself, whatever waits already.
-    pub fn own(&self, rows: &RecordBatch) {
+    pub fn own(&self, table: &'static Table, rows: &RecordBatch) {
         let mut state = self.state();
-        state.bytes += rows.get_array_memory_size();
+        *state.held.entry(table.name.as_str()).or_default() += rows.get_array_memory_size();
         state.taken_rows += rows.num_rows() as u64;
     }
 
@@ -107,10 +125,11 @@ impl Pending {
         state.written_rows = state.written_rows.saturating_sub(rows);
     }
 
-    /// Rows of so many bytes are safe on the disk, and not in memory any more.
-    pub fn settled(&self, bytes: usize) {
-        let mut state = self.state();
-        state.bytes = state.bytes.saturating_sub(bytes);
+    /// Rows of so many bytes of a table are safe on the disk, and not in memory any more.
+    pub fn settled(&self, table: &'static str, bytes: usize) {
+        if let Some(held) = self.state().held.get_mut(table) {
+            *held = held.saturating_sub(bytes);
+        }
     }
 
     /// Whether so many bytes are a large part of what may be in memory.

@@ -87,6 +87,18 @@ impl FaultyDisk {
         self.0.lock().unwrap().log.clone()
     }
 
+    /// From here on there is no room, or there is again.
+    pub fn set_full(&self, full: bool) {
+        self.0.lock().unwrap().full_until = if full { u64::MAX } else { 0 };
+    }
+
+    /// There is room for so many operations more, counted from the beginning.
+    pub fn set_full_after(&self, operations: u64) {
+        let mut state = self.0.lock().unwrap();
+        let from = state.operations.max(operations);
+        state.plan.push((from, Fault::Full(u64::MAX - from)));
+    }
+
     /// Whether all that was written is synced.
     pub fn is_settled(&self) -> bool {
         let state = self.0.lock().unwrap();
@@ -120,10 +132,10 @@ impl FaultyDisk {
         }
         state.log.push(format!("{n} {what}"));
         if std::mem::take(&mut state.fail_next_write) && kind == Kind::Write {
-            return Err(ErrorKind::StorageFull.into());
+            return Err(full(&what));
         }
         if n < state.full_until && kind == Kind::Write {
-            return Err(ErrorKind::StorageFull.into());
+            return Err(full(&what));
         }
         let Some(fault) = state.plan.iter().find(|(at, _)| *at == n).map(|(_, f)| *f) else {
             return Ok(None);
@@ -131,7 +143,7 @@ impl FaultyDisk {
         match fault {
             Fault::Full(operations) => {
                 state.full_until = n + operations;
-                if kind == Kind::Write { Err(ErrorKind::StorageFull.into()) } else { Ok(None) }
+                if kind == Kind::Write { Err(full(&what)) } else { Ok(None) }
             }
             Fault::Dead => {
                 state.dead = true;
@@ -167,6 +179,11 @@ impl State {
             std::fs::rename(kept, path).unwrap();
         }
     }
+}
+
+/// Names the path, as the file system of the machine does.
+fn full(what: &str) -> io::Error {
+    io::Error::new(ErrorKind::StorageFull, format!("no room: {what}"))
 }
 
 /// Zeros in place of what was not synced.
