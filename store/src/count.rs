@@ -50,6 +50,8 @@ pub struct Footer {
     pub first_ts: Option<i64>,
     /// Its last `ts`.
     pub last_ts: Option<i64>,
+    /// Version of the store's format that it was written in.
+    pub format: u32,
 }
 
 impl Footer {
@@ -67,8 +69,9 @@ impl Footer {
             .file_metadata()
             .key_value_metadata()
             .and_then(|keys| keys.iter().find(|k| k.key == FORMAT_KEY))
-            .and_then(|k| k.value.as_deref()?.parse().ok());
-        if let Some(format) = format.filter(|format: &u32| *format > FORMAT) {
+            .and_then(|k| k.value.as_deref()?.parse().ok())
+            .unwrap_or(1);
+        if format > FORMAT {
             let what = format!("format {format}, this program knows {FORMAT}");
             return Err(StoreError::Newer { path: path.into(), what });
         }
@@ -90,6 +93,7 @@ impl Footer {
                 _ => None,
             })
             .max(),
+            format,
         })
     }
 }

@@ -56,6 +56,14 @@ pub enum StoreError {
         /// What is wrong.
         what: String,
     },
+    /// An index of a day that cannot be used. Nothing is lost by it but its checksums.
+    #[error("{}: {what}", .path.display())]
+    Index {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        what: String,
+    },
     /// Something of a format or with columns that this program does not know.
     #[error("{}: {what}: use a newer bl; nothing of it was changed", .path.display())]
     Newer {

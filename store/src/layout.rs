@@ -77,7 +77,7 @@ impl SessionDir {
 
     /// Where the highest number of a segment is noted.
     pub(crate) fn highest_sequence(&self, table: &str) -> PathBuf {
-        self.raw(table).join("highest")
+        self.raw(table).join("_highest")
     }
 
     /// Where the rows of segment `seq` go that are of the hour of `ts` (nanoseconds UTC).
@@ -112,12 +112,19 @@ impl SessionDir {
         Ok(files)
     }
 
+    /// The folders of the days that a table has files of, in their order.
+    pub(crate) fn day_folders(&self, table: &str) -> Result<Vec<PathBuf>> {
+        let raw = self.raw(table);
+        let mut dates = names_in(&raw)?;
+        dates.retain(|n| n.starts_with("date="));
+        dates.sort();
+        Ok(dates.into_iter().map(|date| raw.join(date)).collect())
+    }
+
     /// The folders of the hours that a table has files of, in their order.
     pub(crate) fn hour_folders(&self, table: &str) -> Result<Vec<PathBuf>> {
-        let raw = self.raw(table);
         let mut folders = Vec::new();
-        for date in names_in(&raw)?.into_iter().filter(|n| n.starts_with("date=")) {
-            let day = raw.join(date);
+        for day in self.day_folders(table)? {
             folders.extend(names_in(&day)?.into_iter().map(|hour| day.join(hour)));
         }
         folders.sort();
@@ -146,7 +153,7 @@ fn sequence(name: &str, extension: &str) -> Option<u64> {
 }
 
 /// Number and part that the name of a sealed file tells.
-fn sealed_name(name: &str) -> Option<(u64, u64)> {
+pub(crate) fn sealed_name(name: &str) -> Option<(u64, u64)> {
     let stem = name.strip_suffix(".parquet")?;
     match stem.split_once('-') {
         None => Some((stem.parse().ok()?, 0)),

@@ -10,6 +10,7 @@ mod error;
 mod follow;
 mod frame;
 mod health;
+pub mod index;
 mod layout;
 mod lock;
 mod manifest;
@@ -26,6 +27,7 @@ mod sequence;
 mod session;
 pub mod storage;
 mod store;
+pub mod verify;
 mod writer;
 
 pub use count::Footer;

@@ -3,6 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use arrow_array::RecordBatch;
+use arrow_array::cast::AsArray;
+use arrow_array::types::TimestampNanosecondType;
 use arrow_schema::{DataType, Field, Schema};
 use bl_schemas::{Kind, Table};
 use parquet::arrow::arrow_writer::ArrowWriterOptions;
@@ -13,7 +15,7 @@ use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterVersi
 
 use crate::error::{Result, StoreError};
 use crate::manifest::FORMAT;
-use crate::storage::{FileSystem, Storage, beside};
+use crate::storage::{FileSystem, Storage, StorageFile, beside};
 
 /// Key of the footer under which the version of the store's format stands.
 pub(crate) const FORMAT_KEY: &str = "bl.format";
@@ -32,6 +34,48 @@ pub(crate) struct Beside<'a> {
     storage: &'a dyn Storage,
     path: PathBuf,
     beside: PathBuf,
+    written: Written,
+}
+
+/// What was written to a file.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Written {
+    pub rows: u64,
+    pub bytes: u64,
+    pub min_ts: Option<i64>,
+    pub max_ts: Option<i64>,
+    pub crc32: u32,
+}
+
+impl Written {
+    /// Adds rows in the order of their time.
+    fn count(&mut self, batch: &RecordBatch) {
+        self.rows += batch.num_rows() as u64;
+        if let Some(ts) = batch.column(0).as_primitive_opt::<TimestampNanosecondType>() {
+            self.min_ts = self.min_ts.or(ts.values().first().copied());
+            self.max_ts = ts.values().last().copied().or(self.max_ts);
+        }
+    }
+}
+
+/// Takes the checksum of what passes through.
+struct Checksummed {
+    file: Box<dyn StorageFile>,
+    crc: crc32fast::Hasher,
+    bytes: u64,
+}
+
+impl std::io::Write for Checksummed {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        let n = self.file.write(bytes)?;
+        self.crc.update(&bytes[..n]);
+        self.bytes += n as u64;
+        Ok(n)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.file.flush()
+    }
 }
 
 impl<'a> Beside<'a> {
@@ -42,8 +86,9 @@ impl<'a> Beside<'a> {
         batches: impl Iterator<Item = Result<RecordBatch>>,
     ) -> Result<Self> {
         storage.create_dir_durably(path.parent().unwrap_or(Path::new(".")))?;
-        let this = Self { storage, path: path.into(), beside: beside(path) };
-        this.fill(table, batches)?;
+        let written = Written::default();
+        let mut this = Self { storage, path: path.into(), beside: beside(path), written };
+        this.written = this.fill(table, batches)?;
         Ok(this)
     }
 
@@ -51,9 +96,11 @@ impl<'a> Beside<'a> {
         &self,
         table: &Table,
         batches: impl Iterator<Item = Result<RecordBatch>>,
-    ) -> Result<()> {
+    ) -> Result<Written> {
         let failed = |source| StoreError::Parquet { path: self.beside.clone(), source };
-        let mut file = self.storage.create_anew(&self.beside)?;
+        let file = self.storage.create_anew(&self.beside)?;
+        let mut file = Checksummed { file, crc: crc32fast::Hasher::new(), bytes: 0 };
+        let mut written = Written::default();
         let options = ArrowWriterOptions::new()
             .with_properties(properties(table))
             // It would say 32-bit decimals: see `announced_schema`.
@@ -61,10 +108,23 @@ impl<'a> Beside<'a> {
         let mut writer = ArrowWriter::try_new_with_options(&mut file, table.schema(), options)
             .map_err(failed)?;
         for batch in batches {
-            writer.write(&batch?).map_err(failed)?;
+            let batch = batch?;
+            written.count(&batch);
+            writer.write(&batch).map_err(failed)?;
         }
         writer.close().map_err(failed)?;
-        Ok(file.sync()?)
+        file.file.sync()?;
+        Ok(Written { bytes: file.bytes, crc32: file.crc.finalize(), ..written })
+    }
+
+    /// What was written.
+    pub fn written(&self) -> Written {
+        self.written
+    }
+
+    /// Where it is to be.
+    pub fn path(&self) -> &Path {
+        &self.path
     }
 
     /// Gives the file its name, durably.

@@ -3,10 +3,11 @@
 use arrow_array::RecordBatch;
 use bl_schemas::Table;
 
-use crate::count::count_rows;
+use crate::count::{Footer, count_rows};
 use crate::error::{Result, StoreError};
 use crate::health::{Reason, health_row};
-use crate::layout::{SessionDir, names_in};
+use crate::index;
+use crate::layout::{SealedFile, SessionDir, names_in};
 use crate::lock::{Attempt, Lock};
 use crate::manifest::{Manifest, State};
 use crate::rest::Origin;
@@ -65,9 +66,13 @@ pub(crate) fn seal_orphans(dir: &SessionDir, origin: &Origin) -> Result<Recovere
         remove_unfinished(dir, &name)?;
         let sealed = dir.sealed_files(&name)?;
         for (seq, path) in dir.open_segments(&name)? {
-            if let Some(file) = sealed.iter().find(|f| f.seq == seq && f.part == 0) {
+            let files: Vec<_> = sealed.iter().filter(|f| f.seq == seq).collect();
+            if is_sealed(&files) {
                 // It died between the rename and the removal.
-                dir.storage().sync_parent(&file.path)?;
+                for file in &files {
+                    dir.storage().sync_parent(&file.path)?;
+                }
+                index::add_sealed(dir, &files)?;
                 dir.storage().remove_file(&path)?;
                 continue;
             }
@@ -86,6 +91,11 @@ pub(crate) fn seal_orphans(dir: &SessionDir, origin: &Origin) -> Result<Recovere
     Ok(recovered)
 }
 
+/// Whether these files are all that became of a segment. One that cannot be read is made again, as the segment is there.
+fn is_sealed(files: &[&SealedFile]) -> bool {
+    files.iter().any(|f| f.part == 0) && files.iter().all(|f| Footer::read(&f.path).is_ok())
+}
+
 impl Recovered {
     fn add(&mut self, sealed: &Sealed) {
         self.segments += 1;
@@ -99,6 +109,7 @@ impl Recovered {
 /// Removes Parquet files that were being written.
 fn remove_unfinished(dir: &SessionDir, table: &str) -> Result<()> {
     let mut folders = dir.hour_folders(table)?;
+    folders.extend(dir.day_folders(table)?);
     folders.push(dir.raw(table));
     for folder in folders {
         for name in names_in(&folder)?.into_iter().filter(|n| is_unfinished(n)) {

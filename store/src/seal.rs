@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 use bl_schemas::Table;
 
 use crate::error::Result;
+use crate::index::{self, Entry};
 use crate::layout::SessionDir;
+use crate::manifest::FORMAT;
 use crate::merge::Survey;
 use crate::parquet_file::Beside;
 use crate::rest::Origin;
@@ -46,9 +48,30 @@ pub(crate) fn seal(
         written.push(Beside::write(dir.storage(), &path, table, survey.parts(hour))?);
     }
     sequence::note(dir, &table.name, seq)?;
+    let entries: Vec<_> = written.iter().filter_map(entry).collect();
     let files = written.into_iter().rev().map(Beside::appear).collect::<Result<Vec<_>>>()?;
+    for day in entries.chunk_by(|a, b| a.0 == b.0) {
+        index::add(dir.storage(), &day[0].0, day.iter().map(|(_, e)| e.clone()).collect())?;
+    }
     put_away(dir.storage(), &segment, &damage)?;
     Ok(Sealed { files, rows, damage })
+}
+
+/// What the index tells of a file, and the folder of its day.
+fn entry(file: &Beside<'_>) -> Option<(PathBuf, Entry)> {
+    let (path, written) = (file.path(), file.written());
+    let day = path.parent()?.parent()?;
+    let entry = Entry {
+        file: path.strip_prefix(day).ok()?.to_str()?.to_owned(),
+        rows: written.rows,
+        bytes: written.bytes,
+        min_ts: written.min_ts,
+        max_ts: written.max_ts,
+        crc32: Some(written.crc32),
+        format: FORMAT,
+        other: Default::default(),
+    };
+    Some((day.into(), entry))
 }
 
 /// Removes a segment that has been sealed; one with damage in its middle is kept beside, for a person to see.

@@ -43,8 +43,14 @@ impl Store {
             let Ok(id) = name.parse() else { continue };
             match Session::open(self.dir(&id)) {
                 Ok(session) => sessions.push(session),
-                // A folder without a manifest: it is being created, or was never finished.
-                Err(StoreError::Io(e)) if e.kind() == std::io::ErrorKind::NotFound => {}
+                Err(StoreError::Io(e)) if e.kind() == std::io::ErrorKind::NotFound => {
+                    let dir = self.dir(&id);
+                    // Without rows it is being created.
+                    if !dir.raw_tables()?.is_empty() {
+                        let what = "is missing, and there are rows in its folder".into();
+                        broken.push(StoreError::Manifest { path: dir.manifest(), what });
+                    }
+                }
                 Err(e) => broken.push(e),
             }
         }

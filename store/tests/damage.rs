@@ -131,6 +131,48 @@ fn a_foreign_file_among_the_sealed_ones_ends_no_recovery() {
     assert!(follower.take_unreadable()[0].to_string().contains("000777.parquet"));
 }
 
+/// Whatever becomes of `session.json`, its session is told wherever sessions are listed.
+#[test]
+fn a_session_whose_manifest_is_damaged_is_told() {
+    let (root, store) = killed(10);
+    let path = root.path().join("sessions/run/session.json");
+    let whole = std::fs::read_to_string(&path).unwrap();
+    let half = &whole[..whole.len() / 2];
+    for text in [Some(""), Some(half), Some("{}"), Some("\u{0}\u{0}"), None] {
+        match text {
+            Some(text) => std::fs::write(&path, text).unwrap(),
+            None => std::fs::remove_file(&path).unwrap(),
+        }
+        let (sessions, broken) = store.sessions().unwrap();
+        assert!(sessions.is_empty(), "{text:?}");
+        assert_eq!(broken.len(), 1, "{text:?}");
+        assert!(broken[0].to_string().contains("run/session.json"), "{}", broken[0]);
+        assert!(store.recover().unwrap().is_empty());
+    }
+    std::fs::write(&path, &whole).unwrap();
+    assert_eq!(store.recover().unwrap().remove(0).1.unwrap().rows, 10);
+}
+
+/// A sealed file that cannot be read beside the segment that it was made from: it is made again.
+#[test]
+fn a_truncated_file_is_made_again_from_its_segment() {
+    let (root, store) = killed(500);
+    let segment = root.path().join(SEGMENT);
+    let bytes = std::fs::read(&segment).unwrap();
+    store.recover().unwrap();
+    let session = store.session(&"run".parse().unwrap()).unwrap();
+    let snapshot = session.snapshot(bl_schemas::table("pipeline").unwrap()).unwrap();
+    let sealed = std::fs::read(&snapshot.sealed[0].path).unwrap();
+    std::fs::write(&snapshot.sealed[0].path, &sealed[..sealed.len() / 2]).unwrap();
+    std::fs::write(&segment, bytes).unwrap();
+    let path = root.path().join("sessions/run/session.json");
+    let text = std::fs::read_to_string(&path).unwrap().replace("recovered", "recording");
+    std::fs::write(&path, text).unwrap();
+    assert_eq!(store.recover().unwrap().remove(0).1.unwrap().rows, 500);
+    assert_frames(&store.session(&"run".parse().unwrap()).unwrap(), 500);
+    assert!(!segment.exists());
+}
+
 /// A recorder that goes on with a session gives no number again, though its files have gone.
 #[test]
 fn numbers_do_not_come_back_when_files_have_gone() {

@@ -31,8 +31,11 @@ impl Home {
         };
         let dir = store.dir(&id);
         let taken = Self::take_in(&dir, id, spec, anchor);
-        if is_new && taken.is_err() {
-            clear_away(&dir);
+        match &taken {
+            // Another process was faster, and it is its folder.
+            Err(StoreError::Locked { .. }) | Ok(_) => {}
+            Err(_) if is_new => clear_away(&dir),
+            Err(_) => {}
         }
         taken
     }
@@ -87,9 +90,10 @@ impl Home {
     pub fn successor(&self, store: &Store) -> Result<Self> {
         let now = self.manifest.anchor.now();
         let old = &self.manifest.id;
+        let by_time = SessionId::at(now);
         let base = match old.time_ns() {
-            Some(_) => SessionId::at(now),
-            None => format!("{old}-2").parse().unwrap_or_else(|_| SessionId::at(now)),
+            Some(_) if by_time != *old => by_time,
+            _ => format!("{old}-2").parse().unwrap_or(by_time),
         };
         let id = unused_id(store, &base)?;
         let dir = store.dir(&id);
@@ -122,7 +126,9 @@ fn origin(manifest: &Manifest) -> Origin {
 
 /// Removes a folder in which no session began. What cannot be removed is an empty folder more.
 fn clear_away(dir: &SessionDir) {
-    let _ = dir.storage().remove_file(&dir.lock());
+    for file in [dir.manifest(), dir.lock()] {
+        let _ = dir.storage().remove_file(&file);
+    }
     let _ = dir.storage().remove_dir(dir.path());
 }
 
