@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use arrow_array::RecordBatch;
 use bl_ingest::socket::EventsSocket;
-use bl_ingest::source::{Context, Full, Sink, Source, SourceStatus, Stop};
+use bl_ingest::source::{Context, Full, Reason, Sink, Source, SourceStatus, Stop};
 use bl_schemas::Table;
 use bl_store::clock::{Anchor, monotonic_ns};
 use rustix::time::{ClockId, clock_gettime};
@@ -46,6 +46,9 @@ impl Sink for Counting {
         }
         Ok(())
     }
+
+    // It takes everything.
+    fn count_loss(&self, _: &str, _: Reason, _: u64, _: &str) {}
 
     fn anchor(&self) -> Anchor {
         self.anchor

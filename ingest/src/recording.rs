@@ -45,7 +45,31 @@ impl Recording {
         options: WriteOptions,
         stop: Stop,
     ) -> Result<Self, StoreError> {
-        let writer = Arc::new(SessionWriter::begin(store, spec, options)?);
+        Self::with(SessionWriter::begin(store, spec, options)?, stop)
+    }
+
+    /// The same on a disk that may be full: what it says goes to `told`, and it is tried again every second until there
+    /// is room or `stop` says so.
+    ///
+    /// # Errors
+    /// What [`SessionWriter::begin`] says; that the disk is full only when it is stopped.
+    pub fn begin_when_there_is_room(
+        store: &Store,
+        spec: SessionSpec,
+        options: WriteOptions,
+        stop: Stop,
+        mut told: impl FnMut(&StoreError),
+    ) -> Result<Self, StoreError> {
+        let wait = |e: &StoreError| {
+            told(e);
+            stop.sleep_ns(1_000_000_000)
+        };
+        let writer = SessionWriter::begin_when_there_is_room(store, spec, options, wait)?;
+        Self::with(writer, stop)
+    }
+
+    fn with(writer: SessionWriter, stop: Stop) -> Result<Self, StoreError> {
+        let writer = Arc::new(writer);
         let supervisor = Supervisor::new(Arc::clone(&writer) as Arc<dyn Sink>, stop.clone());
         supervisor.start_watchdog()?;
         Ok(Self { writer, supervisor, stop })

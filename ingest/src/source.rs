@@ -69,6 +69,9 @@ pub trait Sink: Send + Sync {
     /// caller counts them.
     fn append(&self, table: &'static Table, rows: RecordBatch) -> Result<(), Full>;
 
+    /// Counts what a source has lost, until `health` can be told.
+    fn count_loss(&self, source: &str, reason: Reason, count: u64, detail: &str);
+
     /// The session's anchor, which turns monotonic stamps into `ts`.
     fn anchor(&self) -> Anchor;
 }
@@ -76,6 +79,10 @@ pub trait Sink: Send + Sync {
 impl Sink for SessionWriter {
     fn append(&self, table: &'static Table, rows: RecordBatch) -> Result<(), Full> {
         SessionWriter::append(self, table, rows)
+    }
+
+    fn count_loss(&self, source: &str, reason: Reason, count: u64, detail: &str) {
+        SessionWriter::count_loss(self, source, reason, count, detail);
     }
 
     fn anchor(&self) -> Anchor {

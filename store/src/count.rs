@@ -8,21 +8,37 @@ use parquet::file::statistics::Statistics;
 
 use crate::error::{Result, StoreError};
 use crate::layout::SessionDir;
+use crate::manifest::FORMAT;
+use crate::parquet_file::FORMAT_KEY;
 
-/// Rows of each raw table in sealed files, and the latest `ts` of all.
-pub(crate) fn count_rows(dir: &SessionDir) -> Result<(BTreeMap<String, u64>, Option<i64>)> {
-    let mut rows = BTreeMap::new();
-    let mut last = None;
+/// What the footers of a session's sealed files tell.
+#[derive(Debug, Default)]
+pub(crate) struct Counted {
+    /// Rows of each raw table.
+    pub rows: BTreeMap<String, u64>,
+    /// The latest `ts` of all.
+    pub last_ts: Option<i64>,
+    /// Why files could not be counted; each sentence names its file.
+    pub unreadable: Vec<String>,
+}
+
+/// Counts the rows of a session that nobody writes. A file that cannot be read is told, and is no reason to fail.
+pub(crate) fn count_rows(dir: &SessionDir) -> Result<Counted> {
+    let mut counted = Counted::default();
     for table in dir.raw_tables()? {
         let mut count = 0;
         for file in dir.sealed_files(&table)? {
-            let footer = Footer::read(&file.path)?;
-            count += footer.rows;
-            last = last.max(footer.last_ts);
+            match Footer::read(&file.path) {
+                Ok(footer) => {
+                    count += footer.rows;
+                    counted.last_ts = counted.last_ts.max(footer.last_ts);
+                }
+                Err(e) => counted.unreadable.push(e.to_string()),
+            }
         }
-        rows.insert(table, count);
+        counted.rows.insert(table, count);
     }
-    Ok((rows, last))
+    Ok(counted)
 }
 
 /// What the footer of a sealed file tells.
@@ -34,18 +50,31 @@ pub struct Footer {
     pub first_ts: Option<i64>,
     /// Its last `ts`.
     pub last_ts: Option<i64>,
+    /// Version of the store's format that it was written in.
+    pub format: u32,
 }
 
 impl Footer {
     /// Reads it.
     ///
     /// # Errors
-    /// When the file cannot be opened or is no Parquet file.
+    /// When the file cannot be opened or is no Parquet file, and when a newer program wrote it
+    /// ([`StoreError::Newer`]).
     pub fn read(path: &Path) -> Result<Self> {
         let file = fs_err::File::open(path)?;
         let reader = SerializedFileReader::new(file.into_parts().0)
             .map_err(|source| StoreError::Parquet { path: path.into(), source })?;
         let metadata = reader.metadata();
+        let format = metadata
+            .file_metadata()
+            .key_value_metadata()
+            .and_then(|keys| keys.iter().find(|k| k.key == FORMAT_KEY))
+            .and_then(|k| k.value.as_deref()?.parse().ok())
+            .unwrap_or(1);
+        if format > FORMAT {
+            let what = format!("format {format}, this program knows {FORMAT}");
+            return Err(StoreError::Newer { path: path.into(), what });
+        }
         let stamps = |pick: fn(&Statistics) -> Option<i64>| {
             metadata
                 .row_groups()
@@ -64,6 +93,7 @@ impl Footer {
                 _ => None,
             })
             .max(),
+            format,
         })
     }
 }

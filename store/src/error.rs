@@ -56,6 +56,22 @@ pub enum StoreError {
         /// What is wrong.
         what: String,
     },
+    /// An index of a day that cannot be used. Nothing is lost by it but its checksums.
+    #[error("{}: {what}", .path.display())]
+    Index {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        what: String,
+    },
+    /// Something of a format or with columns that this program does not know.
+    #[error("{}: {what}: use a newer bl; nothing of it was changed", .path.display())]
+    Newer {
+        /// The file.
+        path: PathBuf,
+        /// What is newer.
+        what: String,
+    },
     /// Arrow refused data.
     #[error("{what}: {source}")]
     Arrow {
@@ -75,6 +91,12 @@ pub enum StoreError {
 }
 
 impl StoreError {
+    /// Whether the disk, or what a user may take of it, is full.
+    pub fn is_full_disk(&self) -> bool {
+        use std::io::ErrorKind::{QuotaExceeded, StorageFull};
+        matches!(self, Self::Io(e) if matches!(e.kind(), StorageFull | QuotaExceeded))
+    }
+
     pub(crate) fn arrow(what: impl Into<String>, source: arrow_schema::ArrowError) -> Self {
         Self::Arrow { what: what.into(), source }
     }

@@ -27,8 +27,11 @@ pub struct Follower {
     open: BTreeMap<u64, SegmentReader>,
     /// Numbers of the segments that are read, or are being read.
     seen: BTreeSet<u64>,
+    /// Numbers of segments of which sealed files were found at the last look, but not the first one.
+    partial: BTreeSet<u64>,
     must_list: bool,
     skipped_rows: u64,
+    unreadable: Vec<StoreError>,
 }
 
 impl Follower {
@@ -40,8 +43,10 @@ impl Follower {
             from_ns,
             open: BTreeMap::new(),
             seen: BTreeSet::new(),
+            partial: BTreeSet::new(),
             must_list: true,
             skipped_rows: 0,
+            unreadable: Vec::new(),
         }
     }
 
@@ -53,6 +58,11 @@ impl Follower {
     /// Sealed rows that were left out because they lie before `from_ns`.
     pub fn skipped_rows(&self) -> u64 {
         self.skipped_rows
+    }
+
+    /// Files that could not be read since the last call, each named: all else was.
+    pub fn take_unreadable(&mut self) -> Vec<StoreError> {
+        std::mem::take(&mut self.unreadable)
     }
 
     /// Bytes of the segments that are open now, as far as they have been read.
@@ -111,22 +121,39 @@ impl Follower {
         listed: &BTreeSet<u64>,
         batches: &mut Vec<RecordBatch>,
     ) -> Result<()> {
-        for file in self.session.dir().sealed_files(&self.table.name)? {
-            if listed.contains(&file.seq) || !self.seen.insert(file.seq) {
+        let mut files = self.session.dir().sealed_files(&self.table.name)?;
+        files.retain(|f| !listed.contains(&f.seq) && !self.seen.contains(&f.seq));
+        let before = std::mem::take(&mut self.partial);
+        for segment in files.chunk_by(|a, b| a.seq == b.seq) {
+            let seq = segment[0].seq;
+            // The file of its first hour appears last; it may also have gone elsewhere long ago.
+            if segment[0].part > 0 && !before.contains(&seq) {
+                self.partial.insert(seq);
+                self.must_list = true;
                 continue;
             }
-            let footer = Footer::read(&file.path)?;
-            if footer.last_ts.is_some_and(|last| last < self.from_ns) {
-                self.skipped_rows += footer.rows;
-                continue;
-            }
-            for batch in read_rows(&file.path, self.table)? {
-                let ts = batch.column(0).as_primitive::<TimestampNanosecondType>().values();
-                let first = ts.partition_point(|ts| *ts < self.from_ns);
-                self.skipped_rows += first as u64;
-                if first < batch.num_rows() {
-                    batches.push(batch.slice(first, batch.num_rows() - first));
+            self.seen.insert(seq);
+            for file in segment {
+                if let Err(e) = self.read_file(&file.path, batches) {
+                    self.unreadable.push(e);
                 }
+            }
+        }
+        Ok(())
+    }
+
+    fn read_file(&mut self, path: &Path, batches: &mut Vec<RecordBatch>) -> Result<()> {
+        let footer = Footer::read(path)?;
+        if footer.last_ts.is_some_and(|last| last < self.from_ns) {
+            self.skipped_rows += footer.rows;
+            return Ok(());
+        }
+        for batch in read_rows(path, self.table)? {
+            let ts = batch.column(0).as_primitive::<TimestampNanosecondType>().values();
+            let first = ts.partition_point(|ts| *ts < self.from_ns);
+            self.skipped_rows += first as u64;
+            if first < batch.num_rows() {
+                batches.push(batch.slice(first, batch.num_rows() - first));
             }
         }
         Ok(())
@@ -144,6 +171,10 @@ impl Follower {
             // Sealed a moment ago: it is found among the sealed files.
             Err(StoreError::Io(e)) if e.kind() == std::io::ErrorKind::NotFound => {
                 self.must_list = true;
+            }
+            Err(e @ StoreError::Newer { .. }) => {
+                self.seen.insert(seq);
+                self.unreadable.push(e);
             }
             Err(e) => return Err(e),
         }
@@ -180,7 +211,14 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::clock::Anchor;
     use crate::{Rows, SessionSpec, SessionWriter, Store, WriteOptions};
+
+    /// One to which rows of any stamps can be appended.
+    fn imported() -> SessionSpec {
+        let anchor = Anchor { utc_minus_monotonic_ns: 0, err_ns: 0 };
+        SessionSpec { estimated_anchor: Some(anchor), ..SessionSpec::default() }
+    }
 
     fn events(from: i64, n: i64) -> RecordBatch {
         let mut rows = Rows::new(bl_schemas::table("pipeline").unwrap());
@@ -209,7 +247,7 @@ mod tests {
             seal_bytes: 1,
             ..WriteOptions::default()
         };
-        let writer = SessionWriter::begin(&store, SessionSpec::default(), options).unwrap();
+        let writer = SessionWriter::begin(&store, imported(), options).unwrap();
         let session = store.session(&writer.manifest().id).unwrap();
         let table = bl_schemas::table("pipeline").unwrap();
         let mut follower = Follower::new(&session, table, i64::MIN);
@@ -239,8 +277,7 @@ mod tests {
     fn a_table_that_is_not_there_yet_has_no_rows() {
         let root = tempfile::tempdir().unwrap();
         let store = Store::new(root.path());
-        let writer =
-            SessionWriter::begin(&store, SessionSpec::default(), WriteOptions::default()).unwrap();
+        let writer = SessionWriter::begin(&store, imported(), WriteOptions::default()).unwrap();
         let session = store.session(&writer.manifest().id).unwrap();
         let table = bl_schemas::table("pipeline").unwrap();
         let mut follower = Follower::new(&session, table, 0);

@@ -14,6 +14,32 @@ use std::ops::Range;
 pub(crate) const FILE_HEADER: [u8; 16] = *b"BLSEG\0\0\x01\0\0\0\0\0\0\0\0";
 pub(crate) const HEADER_BYTES: usize = 16;
 
+/// Version of the format of segments.
+pub(crate) const VERSION: u8 = FILE_HEADER[7];
+
+/// The version that a segment's first bytes tell, if they are those of a segment.
+pub(crate) fn version(bytes: &[u8]) -> Option<u8> {
+    let (magic, rest) = bytes.split_at_checked(7)?;
+    (magic == &FILE_HEADER[..7]).then(|| rest.first().copied()).flatten()
+}
+
+/// Whether bytes that end early are the beginning of a frame.
+pub(crate) fn begins_frame(bytes: &[u8]) -> bool {
+    match bytes.first_chunk() {
+        None => true,
+        Some(header) => holds(header) && bytes.len() < HEADER_BYTES + word(header, 0) as usize,
+    }
+}
+
+/// Whether a header's own checksum is right.
+fn holds(header: &[u8; HEADER_BYTES]) -> bool {
+    crc32fast::hash(&header[..12]) == word(header, 12)
+}
+
+fn word(header: &[u8; HEADER_BYTES], i: usize) -> u32 {
+    u32::from_le_bytes([header[i], header[i + 1], header[i + 2], header[i + 3]])
+}
+
 /// The header of a frame with this payload, given in parts.
 pub(crate) fn header(rows: u32, length: u32, payload_crc: u32) -> [u8; HEADER_BYTES] {
     let mut h = [0; HEADER_BYTES];
@@ -41,6 +67,8 @@ pub(crate) struct Scan {
     pub damaged: Vec<(Range<usize>, u32)>,
     /// Where the last good frame ends. What follows is torn, or being written.
     pub end: usize,
+    /// Rows that whole headers behind it speak of.
+    pub tail_rows: u32,
 }
 
 /// Finds the frames in `bytes`, which begin at a frame.
@@ -60,7 +88,7 @@ pub(crate) fn scan(bytes: &[u8]) -> Scan {
             }
             Found::BadPayload { end, rows } => {
                 let (_, lost) = bad.get_or_insert((at, 0));
-                *lost += rows;
+                *lost = lost.saturating_add(rows);
                 at = end;
             }
             Found::BadHeader => {
@@ -70,6 +98,7 @@ pub(crate) fn scan(bytes: &[u8]) -> Scan {
             }
         }
     }
+    scan.tail_rows = bad.map_or(0, |(_, rows)| rows);
     scan
 }
 
@@ -80,17 +109,14 @@ enum Found {
 }
 
 fn frame_at(bytes: &[u8], at: usize) -> Found {
-    let header = &bytes[at..at + HEADER_BYTES];
-    let word =
-        |i: usize| u32::from_le_bytes([header[i], header[i + 1], header[i + 2], header[i + 3]]);
-    if crc32fast::hash(&header[..12]) != word(12) {
+    let Some(header) = bytes[at..].first_chunk().filter(|h| holds(h)) else {
         return Found::BadHeader;
-    }
-    let (start, length, rows) = (at + HEADER_BYTES, word(0) as usize, word(4));
+    };
+    let (start, length, rows) = (at + HEADER_BYTES, word(header, 0) as usize, word(header, 4));
     match bytes.get(start..start + length) {
         // The frame's end is not there (yet).
         None => Found::BadHeader,
-        Some(payload) if crc32fast::hash(payload) == word(8) => {
+        Some(payload) if crc32fast::hash(payload) == word(header, 8) => {
             Found::Good(Frame { rows, payload: start..start + length })
         }
         Some(_) => Found::BadPayload { end: start + length, rows },

@@ -8,7 +8,7 @@ use bl_schemas::Table;
 use crate::rows::Rows;
 
 /// Why a row of `health` was written. The list is short on purpose, and `docs/health.md` explains each.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Reason {
     /// A source began to deliver.
     Up,
@@ -30,6 +30,8 @@ pub enum Reason {
     SenderDropped,
     /// Rows that the store could not take.
     StoreFull,
+    /// Rows whose stamps cannot be: before the boot, or in the future.
+    BadStamp,
     /// The same sample was delivered again.
     Repeated,
     /// A reading that one device does not support.
@@ -40,12 +42,18 @@ pub enum Reason {
     CounterReset,
     /// Somebody set the wall clock; stamps go on as before.
     ClockStep,
+    /// The machine slept while it was recorded.
+    Suspended,
+    /// The folder of the session before was deleted while it was recorded.
+    Deleted,
     /// A process died while it recorded; its segments were sealed afterwards.
     Recovered,
     /// Bytes of a segment that were damaged.
     Damaged,
     /// The disk refused a write or a sync.
     Disk,
+    /// Rows that a failed sync may have lost were written again.
+    Rewritten,
     /// Readings that a server spoils in a known way were put right.
     Repaired,
 }
@@ -63,14 +71,18 @@ impl fmt::Display for Reason {
             Reason::Malformed => "malformed",
             Reason::SenderDropped => "sender_dropped",
             Reason::StoreFull => "store_full",
+            Reason::BadStamp => "bad_stamp",
             Reason::Repeated => "repeated",
             Reason::Unsupported => "unsupported",
             Reason::Denied => "denied",
             Reason::CounterReset => "counter_reset",
             Reason::ClockStep => "clock_step",
+            Reason::Suspended => "suspended",
+            Reason::Deleted => "deleted",
             Reason::Recovered => "recovered",
             Reason::Damaged => "damaged",
             Reason::Disk => "disk",
+            Reason::Rewritten => "rewritten",
             Reason::Repaired => "repaired",
         })
     }

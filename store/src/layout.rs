@@ -1,57 +1,70 @@
 //! Where things lie. Paths are made here and nowhere else.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use fs_err as fs;
 
 use crate::error::Result;
 use crate::names::SessionId;
+use crate::storage::Storage;
 
-/// The folder of one session.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SessionDir(PathBuf);
+/// The folder of one session, and the disk that it lies on.
+#[derive(Debug, Clone)]
+pub struct SessionDir {
+    path: PathBuf,
+    storage: Arc<dyn Storage>,
+}
 
 /// A sealed file of a table.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct SealedFile {
     /// Number of the segment that it was.
     pub seq: u64,
+    /// 0 for the file of the segment's first hour, 1 for that of the next one that it has rows of, and so on.
+    pub part: u64,
     /// Where it lies.
     pub path: PathBuf,
 }
 
 impl SessionDir {
-    pub(crate) fn new(data_root: &Path, id: &SessionId) -> Self {
-        Self(sessions_dir(data_root).join(id.as_str()))
+    pub(crate) fn new(data_root: &Path, id: &SessionId, storage: Arc<dyn Storage>) -> Self {
+        Self { path: sessions_dir(data_root).join(id.as_str()), storage }
     }
 
     /// The folder itself.
     pub fn path(&self) -> &Path {
-        &self.0
+        &self.path
+    }
+
+    /// The disk, for whatever is written.
+    pub(crate) fn storage(&self) -> &dyn Storage {
+        &*self.storage
     }
 
     /// `session.json`.
     pub fn manifest(&self) -> PathBuf {
-        self.0.join("session.json")
+        self.path.join("session.json")
     }
 
     pub(crate) fn lock(&self) -> PathBuf {
-        self.0.join("lock")
+        self.path.join("lock")
     }
 
     /// Folder of a raw table.
     pub fn raw(&self, table: &str) -> PathBuf {
-        self.0.join("raw").join(table)
+        self.path.join("raw").join(table)
     }
 
     /// Folder of a table that `bl align` computes.
     pub fn aligned(&self, table: &str) -> PathBuf {
-        self.0.join("aligned").join(table)
+        self.path.join("aligned").join(table)
     }
 
     /// Folder of the files for CapFrameX.
     pub fn cx_export(&self) -> PathBuf {
-        self.0.join("cx-export")
+        self.path.join("cx-export")
     }
 
     pub(crate) fn open(&self, table: &str) -> PathBuf {
@@ -62,35 +75,60 @@ impl SessionDir {
         self.open(table).join(format!("{seq:06}.wal"))
     }
 
-    /// Where segment `seq` goes when its first row is of `ts` (nanoseconds UTC).
-    pub(crate) fn sealed(&self, table: &str, seq: u64, ts: i64) -> PathBuf {
+    /// Where the highest number of a segment is noted.
+    pub(crate) fn highest_sequence(&self, table: &str) -> PathBuf {
+        self.raw(table).join("_highest")
+    }
+
+    /// Where the rows of segment `seq` go that are of the hour of `ts` (nanoseconds UTC).
+    pub(crate) fn sealed(&self, table: &str, seq: u64, part: usize, ts: i64) -> PathBuf {
         let time = jiff::Timestamp::from_second(ts.div_euclid(1_000_000_000))
             .unwrap_or(jiff::Timestamp::UNIX_EPOCH);
         let hour = time.strftime("date=%Y-%m-%d/hour=%H").to_string();
-        self.raw(table).join(hour).join(format!("{seq:06}.parquet"))
+        let name = match part {
+            0 => format!("{seq:06}.parquet"),
+            part => format!("{seq:06}-{part}.parquet"),
+        };
+        self.raw(table).join(hour).join(name)
     }
 
     /// Names of the raw tables that the session has a folder of.
     pub(crate) fn raw_tables(&self) -> Result<Vec<String>> {
-        names_in(&self.0.join("raw"))
+        names_in(&self.path.join("raw"))
     }
 
-    /// The sealed files of a table, by their number.
+    /// The sealed files of a table, by their number. Hours are looked at in their order: the file of a segment's first
+    /// hour appears last, so that whoever sees it sees the others.
     pub(crate) fn sealed_files(&self, table: &str) -> Result<Vec<SealedFile>> {
-        let raw = self.raw(table);
         let mut files = Vec::new();
-        for date in names_in(&raw)?.into_iter().filter(|n| n.starts_with("date=")) {
-            for hour in names_in(&raw.join(&date))? {
-                let folder = raw.join(&date).join(hour);
-                for name in names_in(&folder)? {
-                    if let Some(seq) = sequence(&name, ".parquet") {
-                        files.push(SealedFile { seq, path: folder.join(name) });
-                    }
+        for folder in self.hour_folders(table)? {
+            for name in names_in(&folder)? {
+                if let Some((seq, part)) = sealed_name(&name) {
+                    files.push(SealedFile { seq, part, path: folder.join(name) });
                 }
             }
         }
         files.sort();
         Ok(files)
+    }
+
+    /// The folders of the days that a table has files of, in their order.
+    pub(crate) fn day_folders(&self, table: &str) -> Result<Vec<PathBuf>> {
+        let raw = self.raw(table);
+        let mut dates = names_in(&raw)?;
+        dates.retain(|n| n.starts_with("date="));
+        dates.sort();
+        Ok(dates.into_iter().map(|date| raw.join(date)).collect())
+    }
+
+    /// The folders of the hours that a table has files of, in their order.
+    pub(crate) fn hour_folders(&self, table: &str) -> Result<Vec<PathBuf>> {
+        let mut folders = Vec::new();
+        for day in self.day_folders(table)? {
+            folders.extend(names_in(&day)?.into_iter().map(|hour| day.join(hour)));
+        }
+        folders.sort();
+        Ok(folders)
     }
 
     /// The open segments of a table, by their number.
@@ -114,6 +152,22 @@ fn sequence(name: &str, extension: &str) -> Option<u64> {
     name.strip_suffix(extension)?.parse().ok()
 }
 
+/// Number and part that the name of a sealed file tells.
+pub(crate) fn sealed_name(name: &str) -> Option<(u64, u64)> {
+    let stem = name.strip_suffix(".parquet")?;
+    match stem.split_once('-') {
+        None => Some((stem.parse().ok()?, 0)),
+        Some((seq, part)) => Some((seq.parse().ok()?, part.parse().ok()?)),
+    }
+}
+
+/// Leaves out the files that do not count yet: those of a segment that is still open and whose first file has not
+/// appeared.
+pub(crate) fn that_count(sealed: &mut Vec<SealedFile>, open: &[(u64, PathBuf)]) {
+    let whole: BTreeSet<u64> = sealed.iter().filter(|f| f.part == 0).map(|f| f.seq).collect();
+    sealed.retain(|f| whole.contains(&f.seq) || open.iter().all(|(seq, _)| *seq != f.seq));
+}
+
 /// Names in a folder; none where there is no such folder.
 pub(crate) fn names_in(folder: &Path) -> Result<Vec<String>> {
     let entries = match fs::read_dir(folder) {
@@ -130,40 +184,4 @@ pub(crate) fn names_in(folder: &Path) -> Result<Vec<String>> {
         }
     }
     Ok(names)
-}
-
-/// Makes a folder and its parents durable: each new name is synced in the folder that holds it.
-pub(crate) fn create_dir_durably(folder: &Path) -> Result<()> {
-    if folder.is_dir() {
-        return Ok(());
-    }
-    if let Some(parent) = folder.parent() {
-        create_dir_durably(parent)?;
-        match fs::create_dir(folder) {
-            Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => {}
-            other => other?,
-        }
-        sync_dir(parent)?;
-    }
-    Ok(())
-}
-
-/// Makes renames and removals in a folder durable.
-pub(crate) fn sync_dir(folder: &Path) -> Result<()> {
-    Ok(fs::File::open(folder)?.sync_all()?)
-}
-
-/// Replaces a file at once: whoever reads it finds the old content or the new, also after a crash.
-///
-/// # Errors
-/// When it cannot be written; the old content stays then.
-pub fn replace_file(path: &Path, content: &[u8]) -> Result<()> {
-    use std::io::Write;
-
-    let beside = path.with_extension("tmp");
-    let mut file = fs::File::create(&beside)?;
-    file.write_all(content)?;
-    file.sync_all()?;
-    fs::rename(&beside, path)?;
-    path.parent().map_or(Ok(()), sync_dir)
 }

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::Anchor;
 use crate::error::{Result, StoreError};
-use crate::layout::replace_file;
+use crate::layout::SessionDir;
 use crate::names::SessionId;
 
 /// Version of the store's format, see `docs/format.md`.
@@ -58,6 +58,9 @@ pub struct Manifest {
     /// Files that were imported into it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub imports: Vec<Import>,
+    /// What others wrote there: kept as it is.
+    #[serde(flatten)]
+    pub other: serde_json::Map<String, serde_json::Value>,
 }
 
 /// A file that was imported into a session.
@@ -131,11 +134,17 @@ impl Manifest {
         Ok(manifest)
     }
 
-    pub(crate) fn write(&self, path: &Path) -> Result<()> {
-        let mut text = serde_json::to_vec_pretty(self)
-            .map_err(|e| StoreError::Manifest { path: path.into(), what: e.to_string() })?;
+    /// Writes it, with the keys of others as they stand in the file now.
+    pub(crate) fn write(&self, dir: &SessionDir) -> Result<()> {
+        let path = dir.manifest();
+        let mut manifest = self.clone();
+        if let Ok(now) = Self::read(&path) {
+            manifest.other = now.other;
+        }
+        let mut text = serde_json::to_vec_pretty(&manifest)
+            .map_err(|e| StoreError::Manifest { path: path.clone(), what: e.to_string() })?;
         text.push(b'\n');
-        replace_file(path, &text)
+        dir.storage().replace_file(&path, &text)
     }
 }
 

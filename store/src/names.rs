@@ -1,4 +1,4 @@
-//! Names of sessions.
+//! Names of sessions and of hosts.
 
 use std::fmt;
 use std::str::FromStr;
@@ -16,12 +16,28 @@ use serde::{Deserialize, Serialize};
 #[serde(try_from = "String", into = "String")]
 pub struct SessionId(String);
 
-/// Why a string is no name of a session.
+/// Why a string is no name of a session or of a host.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("'{name}' is no name for a session: {why}")]
+#[error("'{name}' is no name for {of}: {why}")]
 pub struct NameError {
     name: String,
+    of: &'static str,
     why: &'static str,
+}
+
+/// Whether a host can be called so: its name goes into paths and topics elsewhere. None at all is permitted.
+pub(crate) fn check_node(name: &str) -> Result<(), NameError> {
+    let no = |why| Err(NameError { name: name.escape_default().to_string(), of: "a host", why });
+    if name.len() > 253 {
+        return no("it is longer than 253 bytes");
+    }
+    if name.starts_with('.') || name.starts_with('-') {
+        return no("it begins with '.' or '-'");
+    }
+    if !name.chars().all(|c| c.is_alphanumeric() || "-_.".contains(c)) {
+        return no("it may hold letters, digits, '-', '_' and '.' only");
+    }
+    Ok(())
 }
 
 impl SessionId {
@@ -50,7 +66,8 @@ impl FromStr for SessionId {
     type Err = NameError;
 
     fn from_str(name: &str) -> Result<Self, NameError> {
-        let no = |why| Err(NameError { name: name.escape_default().to_string(), why });
+        let no =
+            |why| Err(NameError { name: name.escape_default().to_string(), of: "a session", why });
         if name.is_empty() {
             return no("it is empty");
         }

@@ -3,15 +3,19 @@
 use arrow_array::RecordBatch;
 use bl_schemas::Table;
 
-use crate::error::Result;
+use crate::count::{Footer, count_rows};
+use crate::error::{Result, StoreError};
 use crate::health::{Reason, health_row};
-use crate::layout::{SessionDir, create_dir_durably, names_in};
+use crate::index;
+use crate::layout::{SealedFile, SessionDir, names_in};
 use crate::lock::{Attempt, Lock};
 use crate::manifest::{Manifest, State};
 use crate::rest::Origin;
-use crate::seal::seal;
+use crate::seal::{Sealed, seal};
 use crate::segment::{Damage, SegmentWriter};
+use crate::sequence;
 use crate::session::Session;
+use crate::storage::is_unfinished;
 
 /// What was recovered of a session.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -22,6 +26,10 @@ pub struct Recovered {
     pub rows: u64,
     /// What was damaged, summed over them.
     pub damage: Damage,
+    /// Why segments were left as they are: a newer `bl` wrote them. Each sentence names its file.
+    pub left: Vec<String>,
+    /// Sealed files that cannot be read, and why. Each sentence names its file.
+    pub unreadable: Vec<String>,
 }
 
 /// Recovers a session whose recorder died; `None` when there is nothing to do or a process records it.
@@ -36,13 +44,18 @@ pub(crate) fn recover(session: &Session) -> Result<Option<Recovered>> {
     if manifest.state != State::Recording {
         return Ok(None);
     }
-    let recovered = seal_orphans(dir, &session.origin())?;
+    let mut recovered = seal_orphans(dir, &session.origin())?;
+    if !recovered.left.is_empty() {
+        // It stays as it is, for the program that knows what is in there.
+        return Ok(Some(recovered));
+    }
+    let counted = count_rows(dir)?;
+    recovered.unreadable = counted.unreadable;
     tell(session, &recovered)?;
-    let (rows, last_ts) = crate::count::count_rows(dir)?;
-    manifest.rows = rows;
-    manifest.ended_ns = last_ts.or(Some(manifest.started_ns));
+    manifest.rows = count_rows(dir)?.rows;
+    manifest.ended_ns = counted.last_ts.or(Some(manifest.started_ns));
     manifest.state = State::Recovered;
-    manifest.write(&dir.manifest())?;
+    manifest.write(dir)?;
     Ok(Some(recovered))
 }
 
@@ -51,36 +64,56 @@ pub(crate) fn seal_orphans(dir: &SessionDir, origin: &Origin) -> Result<Recovere
     let mut recovered = Recovered::default();
     for name in dir.raw_tables()? {
         remove_unfinished(dir, &name)?;
-        let Some(table) = bl_schemas::table(&name) else { continue };
         let sealed = dir.sealed_files(&name)?;
         for (seq, path) in dir.open_segments(&name)? {
-            if sealed.iter().any(|f| f.seq == seq) {
+            let files: Vec<_> = sealed.iter().filter(|f| f.seq == seq).collect();
+            if is_sealed(&files) {
                 // It died between the rename and the removal.
-                fs_err::remove_file(path)?;
+                for file in &files {
+                    dir.storage().sync_parent(&file.path)?;
+                }
+                index::add_sealed(dir, &files)?;
+                dir.storage().remove_file(&path)?;
                 continue;
             }
-            let done = seal(dir, table, origin, seq)?;
-            recovered.segments += 1;
-            recovered.rows += done.rows;
-            recovered.damage.bytes += done.damage.bytes;
-            recovered.damage.rows += done.damage.rows;
-            recovered.damage.torn_bytes += done.damage.torn_bytes;
+            let Some(table) = bl_schemas::table(&name) else {
+                let what = format!("table {name} is not known");
+                recovered.left.push(StoreError::Newer { path, what }.to_string());
+                continue;
+            };
+            match seal(dir, table, origin, seq, None) {
+                Ok(sealed) => recovered.add(&sealed),
+                Err(e @ StoreError::Newer { .. }) => recovered.left.push(e.to_string()),
+                Err(e) => return Err(e),
+            }
         }
     }
     Ok(recovered)
 }
 
+/// Whether these files are all that became of a segment. One that cannot be read is made again, as the segment is there.
+fn is_sealed(files: &[&SealedFile]) -> bool {
+    files.iter().any(|f| f.part == 0) && files.iter().all(|f| Footer::read(&f.path).is_ok())
+}
+
+impl Recovered {
+    fn add(&mut self, sealed: &Sealed) {
+        self.segments += 1;
+        self.rows += sealed.rows;
+        self.damage.bytes += sealed.damage.bytes;
+        self.damage.rows += sealed.damage.rows;
+        self.damage.torn_bytes += sealed.damage.torn_bytes;
+    }
+}
+
 /// Removes Parquet files that were being written.
 fn remove_unfinished(dir: &SessionDir, table: &str) -> Result<()> {
-    let raw = dir.raw(table);
-    for date in names_in(&raw)?.into_iter().filter(|n| n.starts_with("date=")) {
-        for hour in names_in(&raw.join(&date))? {
-            let folder = raw.join(&date).join(hour);
-            for name in names_in(&folder)? {
-                if name.starts_with('.') && name.ends_with(".parquet.tmp") {
-                    fs_err::remove_file(folder.join(name))?;
-                }
-            }
+    let mut folders = dir.hour_folders(table)?;
+    folders.extend(dir.day_folders(table)?);
+    folders.push(dir.raw(table));
+    for folder in folders {
+        for name in names_in(&folder)?.into_iter().filter(|n| is_unfinished(n)) {
+            dir.storage().remove_file(&folder.join(name))?;
         }
     }
     Ok(())
@@ -99,6 +132,9 @@ fn tell(session: &Session, recovered: &Recovered) -> Result<()> {
     if let Some((_, row)) = damage_row(ts, &recovered.damage) {
         rows.push(row);
     }
+    for what in &recovered.unreadable {
+        rows.push(health_row(table, ts, "store", Reason::Damaged, 0, what));
+    }
     write_health(dir, &session.origin(), &rows)
 }
 
@@ -115,18 +151,12 @@ pub(crate) fn damage_row(ts: i64, damage: &Damage) -> Option<(&'static Table, Re
 /// Writes rows of `health` where no writer runs.
 pub(crate) fn write_health(dir: &SessionDir, origin: &Origin, rows: &[RecordBatch]) -> Result<()> {
     let Some(table) = bl_schemas::table("health") else { return Ok(()) };
-    create_dir_durably(&dir.open("health"))?;
-    let seq = next_sequence(dir, "health")?;
-    let mut segment = SegmentWriter::create(&dir.segment("health", seq), &table.row_schema())?;
+    dir.storage().create_dir_durably(&dir.open("health"))?;
+    let seq = sequence::next(dir, "health")?;
+    let path = dir.segment("health", seq);
+    let mut segment = SegmentWriter::create(dir.storage(), &path, &table.row_schema())?;
     rows.iter().try_for_each(|r| segment.append(r))?;
     segment.sync()?;
-    seal(dir, table, origin, seq)?;
+    seal(dir, table, origin, seq, None)?;
     Ok(())
-}
-
-/// Number of the next segment of a table: greater than every one that is there.
-pub(crate) fn next_sequence(dir: &SessionDir, table: &str) -> Result<u64> {
-    let sealed = dir.sealed_files(table)?.into_iter().map(|f| f.seq);
-    let open = dir.open_segments(table)?.into_iter().map(|(seq, _)| seq);
-    Ok(sealed.chain(open).max().unwrap_or(0) + 1)
 }

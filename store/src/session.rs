@@ -6,7 +6,7 @@ use arrow_array::RecordBatch;
 use bl_schemas::Table;
 
 use crate::error::{Result, StoreError};
-use crate::layout::{SealedFile, SessionDir};
+use crate::layout::{SealedFile, SessionDir, that_count};
 use crate::lock::Lock;
 use crate::manifest::{Manifest, State};
 use crate::names::SessionId;
@@ -29,6 +29,8 @@ pub struct Snapshot {
     pub open: Vec<RecordBatch>,
     /// What was damaged in open segments.
     pub damage: Vec<(PathBuf, Damage)>,
+    /// Segments that this program cannot read, as they are of a newer format: why, each naming its file.
+    pub left_out: Vec<StoreError>,
 }
 
 impl Session {
@@ -94,7 +96,8 @@ impl Session {
     fn try_snapshot(&self, table: &Table) -> Result<Option<Snapshot>> {
         // Open ones first: what is sealed afterwards shows up in the second list, under the same number.
         let segments = self.dir.open_segments(&table.name)?;
-        let sealed = self.dir.sealed_files(&table.name)?;
+        let mut sealed = self.dir.sealed_files(&table.name)?;
+        that_count(&mut sealed, &segments);
         let mut snapshot = Snapshot { sealed, ..Snapshot::default() };
         for (seq, path) in segments {
             if snapshot.sealed.iter().any(|f| f.seq == seq) {
@@ -103,6 +106,10 @@ impl Session {
             let mut reader = match SegmentReader::open(&path, table) {
                 Err(StoreError::Io(e)) if e.kind() == std::io::ErrorKind::NotFound => {
                     return Ok(None);
+                }
+                Err(e @ StoreError::Newer { .. }) => {
+                    snapshot.left_out.push(e);
+                    continue;
                 }
                 other => other?,
             };

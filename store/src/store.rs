@@ -1,23 +1,31 @@
 //! The store: all sessions below one data root.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use crate::error::{Result, StoreError};
 use crate::layout::{SessionDir, names_in, sessions_dir};
 use crate::names::SessionId;
 use crate::recover::{self, Recovered};
 use crate::session::Session;
+use crate::storage::{FileSystem, Storage};
 
 /// All sessions below one data root. It need not exist yet: it then has no sessions.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Store {
     data_root: PathBuf,
+    storage: Arc<dyn Storage>,
 }
 
 impl Store {
     /// The store at `data_root`.
     pub fn new(data_root: impl Into<PathBuf>) -> Self {
-        Self { data_root: data_root.into() }
+        Self::on(data_root, Arc::new(FileSystem))
+    }
+
+    /// The store at `data_root`, written through `storage`: for tests, as reading takes the way of the file system.
+    pub fn on(data_root: impl Into<PathBuf>, storage: Arc<dyn Storage>) -> Self {
+        Self { data_root: data_root.into(), storage }
     }
 
     /// Its folder.
@@ -35,8 +43,14 @@ impl Store {
             let Ok(id) = name.parse() else { continue };
             match Session::open(self.dir(&id)) {
                 Ok(session) => sessions.push(session),
-                // A folder without a manifest: it is being created, or was never finished.
-                Err(StoreError::Io(e)) if e.kind() == std::io::ErrorKind::NotFound => {}
+                Err(StoreError::Io(e)) if e.kind() == std::io::ErrorKind::NotFound => {
+                    let dir = self.dir(&id);
+                    // Without rows it is being created.
+                    if !dir.raw_tables()?.is_empty() {
+                        let what = "is missing, and there are rows in its folder".into();
+                        broken.push(StoreError::Manifest { path: dir.manifest(), what });
+                    }
+                }
                 Err(e) => broken.push(e),
             }
         }
@@ -73,7 +87,7 @@ impl Store {
 
     /// Where a session of that name lies or would lie.
     pub fn dir(&self, id: &SessionId) -> SessionDir {
-        SessionDir::new(&self.data_root, id)
+        SessionDir::new(&self.data_root, id, Arc::clone(&self.storage))
     }
 
     /// Seals what recorders that died have left behind, session by session.

@@ -9,31 +9,35 @@
 //! [`Full`] tells the collector that they are lost, and it counts them.
 
 mod appender;
+mod home;
+mod losses;
+mod open_table;
 mod pending;
 mod sealer;
+mod stamps;
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use arrow_array::RecordBatch;
 use bl_schemas::Table;
-use fs_err as fs;
 
 use crate::clock::Anchor;
 use crate::error::{Result, StoreError};
-use crate::layout::{SessionDir, create_dir_durably};
-use crate::lock::{Attempt, Lock};
-use crate::manifest::{FORMAT, Manifest, State, boot_id};
+use crate::health::Reason;
+use crate::layout::SessionDir;
+use crate::manifest::{Manifest, State};
 use crate::names::SessionId;
-use crate::recover::seal_orphans;
-use crate::rest::Origin;
 use crate::store::Store;
 
 use appender::Appender;
+use home::Home;
+use losses::Losses;
 use pending::Pending;
 use sealer::Sealer;
+use stamps::Possible;
 
 /// The store has no room for more rows now; what was handed over is lost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -84,27 +88,43 @@ pub struct SessionSpec {
 
 /// The one writer of a session.
 pub struct SessionWriter {
-    dir: SessionDir,
     anchor: Anchor,
-    manifest: Mutex<Manifest>,
     shared: Arc<Shared>,
     threads: Mutex<Vec<JoinHandle<()>>>,
-    _lock: Lock,
+    /// Which stamps can be, where rows are recorded as they come.
+    possible: Option<Possible>,
 }
 
 /// What the threads of a writer share.
 struct Shared {
     pending: Pending,
     trouble: Mutex<Option<String>>,
+    losses: Mutex<Losses>,
+    /// Rows that were lost for want of room.
+    refused_rows: AtomicU64,
     sealed_rows: Mutex<std::collections::BTreeMap<String, u64>>,
     /// Rows that the disk refused to the very end.
-    lost_rows: AtomicUsize,
+    lost_rows: AtomicU64,
+    /// Rows in segments that could not be synced.
+    unsynced_rows: AtomicU64,
+    store: Store,
+    home: Mutex<Home>,
 }
 
 impl Shared {
     /// What is wrong with the disk now.
     fn trouble(&self) -> MutexGuard<'_, Option<String>> {
         self.trouble.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The session that is written.
+    fn home(&self) -> MutexGuard<'_, Home> {
+        self.home.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What was lost and is not in `health` yet.
+    fn losses(&self) -> MutexGuard<'_, Losses> {
+        self.losses.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -113,36 +133,32 @@ impl SessionWriter {
     /// monotonic clock is then the same, or where its anchor is an estimate.
     ///
     /// # Errors
-    /// When another process writes it, when it cannot be continued, and when the disk refuses.
+    /// When another process writes it, when it cannot be continued, when the name of the host is none, and when the disk
+    /// refuses.
     pub fn begin(store: &Store, spec: SessionSpec, options: WriteOptions) -> Result<Self> {
-        let anchor = spec.estimated_anchor.unwrap_or_else(Anchor::measure);
-        let id = match &spec.id {
-            Some(id) => id.clone(),
-            None => unused_id(store, anchor)?,
-        };
-        let dir = store.dir(&id);
-        create_dir_durably(dir.path())?;
-        let lock = lock(&dir, &id)?;
-        let mut interrupted = false;
-        let manifest = match Manifest::read(&dir.manifest()) {
-            Ok(old) => {
-                interrupted = old.state == State::Recording;
-                continued(old, &spec)?
+        let home = Home::take(store, spec)?;
+        let anchor = home.manifest.anchor;
+        let possible = (!home.manifest.anchor_estimated).then(|| Possible::on(anchor));
+        Self::start(store, home, options, possible)
+    }
+
+    /// The same, where the disk may be full: `wait` is told what it says, waits as long as it likes, and answers whether
+    /// to try again.
+    ///
+    /// # Errors
+    /// As [`begin`](Self::begin); that the disk is full only once `wait` gives up.
+    pub fn begin_when_there_is_room(
+        store: &Store,
+        spec: SessionSpec,
+        options: WriteOptions,
+        mut wait: impl FnMut(&StoreError) -> bool,
+    ) -> Result<Self> {
+        loop {
+            match Self::begin(store, spec.clone(), options) {
+                Err(e) if e.is_full_disk() && wait(&e) => {}
+                other => return other,
             }
-            Err(StoreError::Io(e)) if e.kind() == std::io::ErrorKind::NotFound => {
-                fresh(id, spec, anchor)
-            }
-            Err(e) => return Err(e),
-        };
-        let origin = Origin { session: manifest.id.to_string(), node: manifest.node.clone() };
-        seal_orphans(&dir, &origin)?;
-        let manifest = match interrupted {
-            // Its recorder died before it could say how much there is.
-            true => Manifest { rows: crate::count::count_rows(&dir)?.0, ..manifest },
-            false => manifest,
-        };
-        manifest.write(&dir.manifest())?;
-        Self::start(dir, manifest, origin, options, lock)
+        }
     }
 
     /// Opens a session that has ended, to add rows that bring stamps of their own, such as those of a frame log. Its
@@ -152,57 +168,78 @@ impl SessionWriter {
     /// When there is no such session, another process writes it, it was interrupted and is not recovered yet
     /// ([`Store::recover`]), and when the disk refuses.
     pub fn reopen(store: &Store, id: &SessionId, options: WriteOptions) -> Result<Self> {
-        let dir = store.session(id)?.dir().clone();
-        let lock = lock(&dir, id)?;
-        let ended = Manifest::read(&dir.manifest())?;
-        if ended.state == State::Recording {
-            let why = "was interrupted and is not recovered yet".into();
-            return Err(StoreError::Taken { name: id.to_string(), why });
-        }
-        let manifest = Manifest { state: State::Recording, ..ended };
-        manifest.write(&dir.manifest())?;
-        let origin = Origin { session: manifest.id.to_string(), node: manifest.node.clone() };
-        Self::start(dir, manifest, origin, options, lock)
+        Self::start(store, Home::reopen(store, id)?, options, None)
     }
 
     fn start(
-        dir: SessionDir,
-        manifest: Manifest,
-        origin: Origin,
+        store: &Store,
+        home: Home,
         options: WriteOptions,
-        lock: Lock,
+        possible: Option<Possible>,
     ) -> Result<Self> {
+        let anchor = home.manifest.anchor;
         let shared = Arc::new(Shared {
             pending: Pending::new(options.pending_bytes),
             trouble: Mutex::new(None),
-            sealed_rows: Mutex::new(manifest.rows.clone()),
-            lost_rows: AtomicUsize::new(0),
+            losses: Mutex::default(),
+            refused_rows: AtomicU64::new(0),
+            sealed_rows: Mutex::new(home.manifest.rows.clone()),
+            lost_rows: AtomicU64::new(0),
+            unsynced_rows: AtomicU64::new(0),
+            store: store.clone(),
+            home: Mutex::new(home),
         });
-        let anchor = manifest.anchor;
-        let (sealer, jobs) = Sealer::new(dir.clone(), origin, anchor, Arc::clone(&shared));
-        let appender = Appender::new(dir.clone(), anchor, options, Arc::clone(&shared), jobs);
+        let (sealer, jobs) = Sealer::new(anchor, Arc::clone(&shared));
+        let appender = Appender::new(anchor, options, Arc::clone(&shared), jobs);
         let spawn = |name: &str, run: Box<dyn FnOnce() + Send>| {
             std::thread::Builder::new().name(name.into()).spawn(run)
         };
         Ok(Self {
-            dir,
             anchor,
-            manifest: Mutex::new(manifest),
             shared,
             threads: Mutex::new(vec![
                 spawn("store-append", Box::new(move || appender.run()))?,
                 spawn("store-seal", Box::new(move || sealer.run()))?,
             ]),
-            _lock: lock,
+            possible,
         })
     }
 
     /// Takes rows in the table's row schema. Never waits for the disk.
     ///
+    /// In a session that is being recorded, rows whose stamps cannot be (before the boot of the machine, or more than a
+    /// minute ahead) are left out and counted in `health`.
+    ///
     /// # Errors
-    /// [`Full`] when too many rows wait already; these are lost then.
+    /// [`Full`] when too many rows wait already; whoever does not try again loses them, and tells it to
+    /// [`count_loss`](Self::count_loss).
     pub fn append(&self, table: &'static Table, rows: RecordBatch) -> Result<(), Full> {
-        self.shared.pending.push(table, rows)
+        let rows = match &self.possible {
+            Some(possible) => {
+                let (kept, refused) = possible.keep(rows);
+                if let Some((source, count)) = refused {
+                    let detail = format!("table {}: {}", table.name, stamps::WHY);
+                    self.count_loss(&source, Reason::BadStamp, count, &detail);
+                }
+                kept
+            }
+            None => rows,
+        };
+        if rows.num_rows() == 0 { Ok(()) } else { self.shared.pending.push(table, rows) }
+    }
+
+    /// Counts what a source has lost. It becomes a row of `health` as soon as the disk takes it, and has room
+    /// until then whatever else waits; losses of one source for one reason are added up.
+    pub fn count_loss(&self, source: &str, reason: Reason, count: u64, detail: &str) {
+        if reason == Reason::StoreFull {
+            self.shared.refused_rows.fetch_add(count, Ordering::Relaxed);
+        }
+        self.shared.losses().note(source, reason, count, detail);
+    }
+
+    /// Rows lost so far as there was no room for them.
+    pub fn refused_rows(&self) -> u64 {
+        self.shared.refused_rows.load(Ordering::Relaxed)
     }
 
     /// Waits until everything appended so far is in segments. For writers that can wait, such as imports.
@@ -228,14 +265,19 @@ impl SessionWriter {
         self.anchor
     }
 
+    /// Its name. It changes when somebody deletes the session's folder: recording goes on in a new one.
+    pub fn id(&self) -> SessionId {
+        self.shared.home().manifest.id.clone()
+    }
+
     /// Its folder.
-    pub fn dir(&self) -> &SessionDir {
-        &self.dir
+    pub fn dir(&self) -> SessionDir {
+        self.shared.home().dir.clone()
     }
 
     /// A copy of its `session.json`.
     pub fn manifest(&self) -> Manifest {
-        self.manifest.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.shared.home().manifest.clone()
     }
 
     /// Changes `session.json`, on disk too if the change makes a difference.
@@ -243,10 +285,10 @@ impl SessionWriter {
     /// # Errors
     /// When it cannot be written.
     pub fn update(&self, change: impl FnOnce(&mut Manifest)) -> Result<()> {
-        let mut manifest = self.manifest.lock().unwrap_or_else(PoisonError::into_inner);
-        let before = manifest.clone();
-        change(&mut manifest);
-        if *manifest != before { manifest.write(&self.dir.manifest()) } else { Ok(()) }
+        let mut home = self.shared.home();
+        let before = home.manifest.clone();
+        change(&mut home.manifest);
+        if home.manifest != before { home.manifest.write(&home.dir) } else { Ok(()) }
     }
 
     /// Ends the session: everything is written, synced and sealed, and `session.json` says so. Rows appended
@@ -259,13 +301,16 @@ impl SessionWriter {
         self.join();
         let rows = self.shared.sealed_rows.lock().unwrap_or_else(PoisonError::into_inner).clone();
         if let Some(trouble) = self.trouble() {
-            let lost = match self.shared.lost_rows.load(Ordering::Acquire) {
+            let told = |rows: &AtomicU64, what: &str| match rows.load(Ordering::Acquire) {
                 0 => String::new(),
-                rows => format!("; {rows} rows that waited in memory are lost"),
+                rows => format!("; {rows} rows {what}"),
             };
+            let lost = told(&self.shared.refused_rows, "found no room in memory and are lost")
+                + &told(&self.shared.lost_rows, "that waited in memory are lost")
+                + &told(&self.shared.unsynced_rows, "are not known to be on the disk");
             return Err(StoreError::Io(std::io::Error::other(format!(
                 "{trouble}{lost}; what could not be sealed stays in {} and is sealed at the next start",
-                self.dir.path().display()
+                self.dir().path().display()
             ))));
         }
         self.update(|m| {
@@ -292,74 +337,4 @@ impl Drop for SessionWriter {
     fn drop(&mut self) {
         self.join();
     }
-}
-
-fn fresh(id: SessionId, spec: SessionSpec, anchor: Anchor) -> Manifest {
-    let started_ns = match spec.estimated_anchor {
-        Some(_) => id.time_ns().unwrap_or_else(|| anchor.now()),
-        None => anchor.now(),
-    };
-    Manifest {
-        format: FORMAT,
-        id,
-        node: spec.node,
-        started_ns,
-        ended_ns: None,
-        state: State::Recording,
-        anchor,
-        anchor_estimated: spec.estimated_anchor.is_some(),
-        boot_id: boot_id(),
-        sources: Vec::new(),
-        simulated: false,
-        devices: Vec::new(),
-        host: spec.host,
-        config: spec.config,
-        rows: Default::default(),
-        imports: Vec::new(),
-    }
-}
-
-/// Takes the lock of a session's one writer.
-fn lock(dir: &SessionDir, id: &SessionId) -> Result<Lock> {
-    match Lock::try_take(&dir.lock())? {
-        Attempt::Got(lock) => Ok(lock),
-        Attempt::Held(pid) => Err(StoreError::Locked { name: id.to_string(), pid }),
-    }
-}
-
-/// The manifest of a session that is there, for going on with it.
-fn continued(old: Manifest, spec: &SessionSpec) -> Result<Manifest> {
-    let importing = spec.estimated_anchor.is_some();
-    let why = match (importing, old.anchor_estimated) {
-        (true, true) => None,
-        (true, false) => Some("was recorded, not imported"),
-        (false, true) => Some("was imported"),
-        (false, false) if old.boot_id.is_none() || old.boot_id != boot_id() => {
-            Some("was recorded before the last reboot, and its clock has ended with that")
-        }
-        (false, false) => None,
-    };
-    match why {
-        Some(why) => Err(StoreError::Taken { name: old.id.to_string(), why: why.into() }),
-        None => Ok(Manifest {
-            state: State::Recording,
-            ended_ns: old.ended_ns.filter(|_| importing),
-            ..old
-        }),
-    }
-}
-
-/// The default name, numbered if it is taken.
-fn unused_id(store: &Store, anchor: Anchor) -> Result<SessionId> {
-    let base = SessionId::at(anchor.now());
-    for n in 2..1000 {
-        let id = if n == 2 { base.clone() } else { format!("{base}-{}", n - 1).parse()? };
-        create_dir_durably(store.dir(&id).path().parent().unwrap_or(store.data_root()))?;
-        match fs::create_dir(store.dir(&id).path()) {
-            Ok(()) => return Ok(id),
-            Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => {}
-            Err(e) => return Err(e.into()),
-        }
-    }
-    Err(StoreError::Taken { name: base.to_string(), why: "exists a thousand times".into() })
 }

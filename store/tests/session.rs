@@ -2,55 +2,16 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod recording;
+
 use std::time::Duration;
 
-use arrow_array::cast::AsArray;
-use arrow_array::types::Int64Type;
-use arrow_array::{Array, RecordBatch};
-use bl_store::clock::monotonic_ns;
-use bl_store::{
-    Footer, Rows, Session, SessionSpec, SessionWriter, State, Store, StoreError, WriteOptions,
-};
+use bl_store::{Footer, SessionSpec, SessionWriter, State, Store, StoreError, WriteOptions};
 
-fn spec(name: &str) -> SessionSpec {
-    SessionSpec { id: Some(name.parse().unwrap()), node: "host".into(), ..Default::default() }
-}
+use recording::{copy, events, frames, spec};
 
 fn quick() -> WriteOptions {
     WriteOptions { flush_every: Duration::from_millis(5), ..Default::default() }
-}
-
-fn events(writer: &SessionWriter, frames: std::ops::Range<i64>) -> RecordBatch {
-    let mut rows = Rows::new(bl_schemas::table("pipeline").unwrap());
-    let (stage, frame) = (rows.column("stage"), rows.column("frame"));
-    for i in frames {
-        rows.begin(writer.anchor().ts(monotonic_ns()), "test");
-        rows.str(stage, "ingress");
-        rows.i64(frame, i);
-    }
-    rows.finish()
-}
-
-/// Frames of the session's `pipeline`, sealed and open, in no order.
-fn frames(session: &Session) -> Vec<i64> {
-    let table = bl_schemas::table("pipeline").unwrap();
-    let snapshot = session.snapshot(table).unwrap();
-    let mut out = Vec::new();
-    let mut add = |batch: &RecordBatch| {
-        let frames = batch["frame"].as_primitive::<Int64Type>();
-        assert_eq!(frames.null_count(), 0);
-        out.extend(frames.values().iter().copied());
-    };
-    snapshot.open.iter().for_each(&mut add);
-    for file in &snapshot.sealed {
-        let file = std::fs::File::open(&file.path).unwrap();
-        let reader = parquet::arrow::arrow_reader::ParquetRecordBatchReader::try_new(file, 1 << 20);
-        for batch in reader.unwrap() {
-            add(&batch.unwrap());
-        }
-    }
-    out.sort();
-    out
 }
 
 #[test]
@@ -144,7 +105,8 @@ fn what_a_dead_recorder_left_is_sealed_once() {
     let store = Store::new(image.path());
     let segment = image.path().join("sessions/run/raw/pipeline/open/000001.wal");
     let mut bytes = std::fs::read(&segment).unwrap();
-    bytes.extend([0x55; 77]);
+    // The frame of the schema begins at byte 16 and is longer.
+    bytes.extend(bytes[16..16 + 77].to_vec());
     std::fs::write(&segment, bytes).unwrap();
 
     let session = store.session(&"run".parse().unwrap()).unwrap();
@@ -160,17 +122,4 @@ fn what_a_dead_recorder_left_is_sealed_once() {
     assert_eq!(session.manifest().rows["health"], 1);
     assert_eq!(frames(&session), (0..100).collect::<Vec<_>>());
     assert!(!segment.exists());
-}
-
-fn copy(from: &std::path::Path, to: &std::path::Path) {
-    for entry in std::fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        let target = to.join(entry.file_name());
-        if entry.file_type().unwrap().is_dir() {
-            std::fs::create_dir_all(&target).unwrap();
-            copy(&entry.path(), &target);
-        } else {
-            std::fs::copy(entry.path(), target).unwrap();
-        }
-    }
 }

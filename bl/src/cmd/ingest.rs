@@ -110,7 +110,18 @@ pub fn begin(args: &WhatArgs, config: &Config) -> anyhow::Result<Running> {
     // Before there is a session: a socket that another recorder listens on is refused here.
     let events = EventsSocket::bind(&config.pipeline.events)?;
     let options = write_options(config);
-    let recording = Recording::begin(&store, spec(args, config)?, options, stop.clone())?;
+    let mut told = false;
+    let recording = Recording::begin_when_there_is_room(
+        &store,
+        spec(args, config)?,
+        options,
+        stop.clone(),
+        |e| {
+            if !std::mem::replace(&mut told, true) {
+                eprintln!("the disk is full, waiting for room before anything is recorded: {e}");
+            }
+        },
+    )?;
     let id = recording.writer().manifest().id;
     eprintln!("recording session {id} in {}", config.general.data_root.display());
     let simulated =
@@ -168,6 +179,7 @@ fn watch(
     let mut line = StatusLine::new(began);
     let mut notices = Notices::default();
     let mut told = None;
+    let mut id = recording.writer().id();
     loop {
         let left = end.map_or(i64::MAX, |end| end - monotonic_ns());
         if left <= 0 || !stop.sleep_ns(left.min(500_000_000)) {
@@ -179,11 +191,24 @@ fn watch(
         if let Err(e) = recording.note_devices() {
             line.say(&format!("session.json cannot be written: {e}"));
         }
+        let now = recording.writer().id();
+        if now != id {
+            line.say(&format!(
+                "the folder of session {id} was deleted: recording goes on in session {now}"
+            ));
+            id = now;
+        }
         let trouble = recording.writer().trouble();
         if trouble != told {
             line.say(&match &trouble {
                 Some(text) => format!("the disk refuses, rows wait in memory: {text}"),
-                None => "the disk takes rows again; none was lost in memory".into(),
+                None => match recording.writer().refused_rows() {
+                    0 => "the disk takes rows again; none was lost in memory".into(),
+                    n => format!(
+                        "the disk takes rows again; {} found no room and are lost",
+                        grouped(n)
+                    ),
+                },
             });
             told = trouble;
         }

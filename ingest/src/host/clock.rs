@@ -30,8 +30,13 @@ impl Source for ClockSource {
         let mut last: Option<ClockReading> = None;
         let mut log = || {
             let clocks = tightest();
-            if let Some(step_ns) = last.replace(clocks).and_then(|last| step_ns(&last, &clocks)) {
-                context.health(Reason::ClockStep, 0, told(step_ns));
+            if let Some(last) = last.replace(clocks) {
+                if let Some(slept_ns) = slept_ns(&last, &clocks) {
+                    context.health(Reason::Suspended, 0, told_sleep(slept_ns));
+                }
+                if let Some(step_ns) = step_ns(&last, &clocks) {
+                    context.health(Reason::ClockStep, 0, told(step_ns));
+                }
             }
             let values = [
                 clocks.monotonic_ns,
@@ -57,13 +62,26 @@ impl Source for ClockSource {
     }
 }
 
-/// By how much the wall clock was set between two readings; none where it was at most slewed, which Linux does by
-/// up to 500 ppm (`adjtimex(2)`).
+/// For how long the machine slept between two readings: `CLOCK_BOOTTIME` counts that and `CLOCK_MONOTONIC` does not
+/// (`clock_gettime(2)`).
+fn slept_ns(before: &ClockReading, after: &ClockReading) -> Option<i64> {
+    let asleep_ns = |r: &ClockReading| r.boottime_ns - r.monotonic_ns;
+    let slept_ns = asleep_ns(after) - asleep_ns(before);
+    (slept_ns > before.err_ns + after.err_ns).then_some(slept_ns)
+}
+
+/// By how much the wall clock was set between two readings, beside the time that the machine slept; none where it was at
+/// most slewed, which Linux does by up to 500 ppm (`adjtimex(2)`).
 fn step_ns(before: &ClockReading, after: &ClockReading) -> Option<i64> {
-    let offset_ns = |r: &ClockReading| r.realtime_ns - r.monotonic_ns;
+    let offset_ns = |r: &ClockReading| r.realtime_ns - r.boottime_ns;
     let slewed_ns = (after.monotonic_ns - before.monotonic_ns) / 2_000;
     let step_ns = offset_ns(after) - offset_ns(before);
     (step_ns.abs() > before.err_ns + after.err_ns + slewed_ns).then_some(step_ns)
+}
+
+fn told_sleep(slept_ns: i64) -> String {
+    let seconds = slept_ns as f64 / 1e9;
+    format!("the machine slept for {seconds:.3} s; stamps lag the wall clock by that from here on")
 }
 
 fn told(step_ns: i64) -> String {
@@ -87,6 +105,23 @@ fn tightest() -> ClockReading {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// An hour of sleep: the wall clock goes on, was it set or not.
+    #[test]
+    fn sleep_is_no_step() {
+        let hour_ns = 3_600_000_000_000;
+        let before = reading(0, 1_000_000_000_000);
+        let after = |set_ns: i64| {
+            let awake = reading(10_000_000_000, 1_010_000_000_000 + hour_ns + set_ns);
+            ClockReading { boottime_ns: awake.boottime_ns + hour_ns, ..awake }
+        };
+        assert_eq!(slept_ns(&before, &after(0)), Some(hour_ns));
+        assert_eq!(step_ns(&before, &after(0)), None);
+        assert_eq!(step_ns(&before, &after(-3_000_000_000)), Some(-3_000_000_000));
+        assert_eq!(slept_ns(&before, &reading(10_000_000_000, 0)), None);
+        let told = told_sleep(hour_ns);
+        assert!(told.starts_with("the machine slept for 3600.000 s"), "{told}");
+    }
 
     fn reading(monotonic_ns: i64, realtime_ns: i64) -> ClockReading {
         ClockReading {

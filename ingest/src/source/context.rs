@@ -174,7 +174,9 @@ impl Context {
                 }
             }
             Err(full) => {
-                self.lost(Reason::StoreFull, count, format!("table {}: {full}", table.name))
+                self.status.lost.fetch_add(count, Ordering::Relaxed);
+                let detail = format!("table {}: {full}", table.name);
+                self.sink.count_loss(&self.status.name, Reason::StoreFull, count, &detail);
             }
         }
     }
@@ -206,8 +208,7 @@ impl Context {
         let now = self.anchor().now();
         let row = health_row(table, now, &self.status.name, reason, count, detail.as_ref());
         if self.sink.append(table, row).is_err() {
-            // The store is full: the loss stays visible in the status line and in the summary.
-            self.status.lost.fetch_add(1, Ordering::Relaxed);
+            self.sink.count_loss(&self.status.name, reason, count, detail.as_ref());
         }
     }
 }

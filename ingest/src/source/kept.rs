@@ -11,6 +11,7 @@ use arrow_array::types::{
 use arrow_array::{Array, RecordBatch};
 use bl_schemas::Table;
 use bl_store::clock::Anchor;
+use bl_store::{Reason, health_row};
 
 use super::{Context, Full, Sink, Source, SourceStatus, Stop};
 
@@ -36,6 +37,12 @@ impl Sink for Kept {
         }
         self.batches.lock().unwrap().push((&table.name, rows));
         Ok(())
+    }
+
+    fn count_loss(&self, source: &str, reason: Reason, count: u64, detail: &str) {
+        let table = bl_schemas::table("health").unwrap();
+        let row = health_row(table, 0, source, reason, count, detail);
+        self.batches.lock().unwrap().push((&table.name, row));
     }
 
     fn anchor(&self) -> Anchor {

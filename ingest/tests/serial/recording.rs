@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Decimal32Type, Int64Type, TimestampNanosecondType};
 use arrow_array::{Array, RecordBatch};
-use bl_ingest::source::{Context, Full, Sink, Source, SourceError, SourceStatus, Stop};
+use bl_ingest::source::{Context, Full, Reason, Sink, Source, SourceError, SourceStatus, Stop};
 use bl_schemas::Table;
 use bl_store::clock::Anchor;
 
@@ -21,6 +21,11 @@ impl Sink for Memory {
     fn append(&self, table: &'static Table, rows: RecordBatch) -> Result<(), Full> {
         self.batches.lock().unwrap().push((table.name.clone(), rows));
         Ok(())
+    }
+
+    /// It takes everything: there is none.
+    fn count_loss(&self, source: &str, reason: Reason, count: u64, detail: &str) {
+        panic!("{source} lost {count}: {reason}, {detail}");
     }
 
     fn anchor(&self) -> Anchor {

@@ -1,33 +1,27 @@
 //! The thread that appends rows to segments, syncs them, and hands full ones to the sealer.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use arrow_array::RecordBatch;
-use arrow_select::concat::concat_batches;
 use bl_schemas::Table;
 use crossbeam_channel::Sender;
 
+use super::open_table::{OpenTable, Place};
 use super::pending::Batches;
 use super::sealer::Job;
 use super::{Shared, WriteOptions};
 use crate::clock::Anchor;
-use crate::error::{Result, StoreError};
+use crate::error::Result;
 use crate::health::{Reason, health_row};
-use crate::layout::{SessionDir, create_dir_durably, sync_dir};
-use crate::recover::next_sequence;
-use crate::segment::SegmentWriter;
-
-const HOUR_NS: i64 = 3_600_000_000_000;
 
 /// How long the end of a session waits for a disk that refuses: who ends a recording waits for two seconds at most.
 const LAST_PATIENCE: Duration = Duration::from_millis(1_200);
 
 pub(super) struct Appender {
-    dir: SessionDir,
-    anchor: Anchor,
+    place: Place,
     options: WriteOptions,
     shared: Arc<Shared>,
     sealer: Sender<Job>,
@@ -36,30 +30,19 @@ pub(super) struct Appender {
     refused: Option<(Instant, String)>,
 }
 
-/// A table's rows that are not in a segment yet, and its segment.
-struct OpenTable {
-    table: &'static Table,
-    waiting: Vec<RecordBatch>,
-    segment: Option<Open>,
-    next_seq: u64,
-}
-
-struct Open {
-    writer: SegmentWriter,
-    seq: u64,
-    since: Instant,
-    hour: i64,
-}
-
 impl Appender {
     pub fn new(
-        dir: SessionDir,
         anchor: Anchor,
         options: WriteOptions,
         shared: Arc<Shared>,
         sealer: Sender<Job>,
     ) -> Self {
-        Self { dir, anchor, options, shared, sealer, tables: BTreeMap::new(), refused: None }
+        let (dir, origin) = {
+            let home = shared.home();
+            (home.dir.clone(), home.origin())
+        };
+        let place = Place { dir, origin, anchor };
+        Self { place, options, shared, sealer, tables: BTreeMap::new(), refused: None }
     }
 
     pub fn run(mut self) {
@@ -70,14 +53,18 @@ impl Appender {
             let mut refusal = self.append(batches);
             let now = Instant::now();
             flush_at = now + self.options.flush_every;
-            if now >= sync_at || last {
-                refusal = refusal.or(self.each_table(|_, t| t.sync()));
+            let unsynced = self.tables.values().map(OpenTable::unsynced_bytes).sum();
+            if now >= sync_at && refusal.is_none() {
+                self.tell_losses();
+            }
+            if now >= sync_at || last || self.shared.pending.is_much(unsynced) {
+                refusal = refusal.or(self.sync());
                 sync_at = now + self.options.sync_every;
             }
             if last {
                 return self.finish(refusal);
             }
-            let refusal = refusal.or(self.each_table(Self::rotate_if_due));
+            let refusal = refusal.or(self.rotate_due());
             self.note(refusal);
         }
     }
@@ -87,37 +74,106 @@ impl Appender {
         let patience = Instant::now() + LAST_PATIENCE;
         while refusal.is_some() && Instant::now() < patience {
             std::thread::sleep(self.options.flush_every.min(Duration::from_millis(50)));
-            refusal = self.append(Vec::new()).or(self.each_table(|_, t| t.sync()));
+            refusal = self.append(Vec::new()).or(self.sync());
         }
-        let refusal = refusal.or(self.each_table(Self::rotate));
         self.note(refusal);
-        let rows = |t: &OpenTable| t.waiting.iter().map(RecordBatch::num_rows).sum::<usize>();
-        let lost: usize = self.tables.values().map(rows).sum();
-        self.shared.lost_rows.store(lost, Ordering::Release);
+        self.tell_losses();
+        let refusal = self.append(Vec::new()).or(self.sync()).or_else(|| self.rotate(|_| true));
+        self.note(refusal);
+        let count = |rows: fn(&OpenTable) -> u64| self.tables.values().map(rows).sum();
+        self.shared.lost_rows.store(count(OpenTable::waiting_rows), Ordering::Release);
+        self.shared.unsynced_rows.store(count(OpenTable::unsynced_rows), Ordering::Release);
     }
 
     /// Appends what waits, table by table; returns why the disk refuses, if it does: what it refuses waits on and
     /// is tried again.
     fn append(&mut self, batches: Vec<Batches>) -> Option<String> {
-        for b in batches {
-            let open = self.tables.entry(b.table.name.as_str()).or_insert_with(|| OpenTable {
-                table: b.table,
-                waiting: Vec::new(),
-                segment: None,
-                next_seq: 0,
-            });
-            open.waiting.extend(b.batches);
+        batches.into_iter().for_each(|b| self.open(b.table).add(b.batches));
+        if let Err(e) = self.move_if_gone() {
+            return Some(e.to_string());
         }
-        let mut written = 0;
         let mut refusal = None;
-        for t in self.tables.values_mut().filter(|t| !t.waiting.is_empty()) {
-            match t.append(&self.dir, self.anchor) {
-                Ok(bytes) => written += bytes,
-                Err(e) => refusal = Some(e.to_string()),
+        for t in self.tables.values_mut() {
+            let (rows, result) = t.append(&self.place);
+            self.shared.pending.written(rows);
+            if let Err(e) = result {
+                refusal = Some(e.to_string());
             }
         }
-        self.shared.pending.written(written);
         refusal
+    }
+
+    fn open(&mut self, table: &'static Table) -> &mut OpenTable {
+        self.tables.entry(table.name.as_str()).or_insert_with(|| OpenTable::new(table))
+    }
+
+    /// Goes on in a new session if somebody has deleted the folder of this one: what is in memory goes there.
+    fn move_if_gone(&mut self) -> Result<()> {
+        let mut home = self.shared.home();
+        if !home.is_gone() {
+            return Ok(());
+        }
+        let next = home.successor(&self.shared.store)?;
+        let old = std::mem::replace(&mut *home, next).manifest.id;
+        (self.place.dir, self.place.origin) = (home.dir.clone(), home.origin());
+        drop(home);
+        self.shared.sealed_rows.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        let mut lost = 0;
+        for t in self.tables.values_mut() {
+            let (unsynced, gone) = t.move_out();
+            self.shared.pending.taken_back(unsynced);
+            lost += gone;
+        }
+        let detail = format!(
+            "the folder of session {old} was deleted while it was recorded; recording goes on here"
+        );
+        self.tell(Reason::Deleted, lost, &detail);
+        Ok(())
+    }
+
+    /// Syncs what was appended. What cannot be synced is taken back, to be appended to a new segment.
+    fn sync(&mut self) -> Option<String> {
+        let mut refusal = None;
+        let mut told = Vec::new();
+        for t in self.tables.values_mut() {
+            match t.sync() {
+                Ok(bytes) => self.shared.pending.settled(t.name(), bytes),
+                Err(e) => {
+                    refusal = Some(e.to_string());
+                    // Where this fails, too, it is tried again with the next sync.
+                    let Ok((job, rows)) = t.retreat() else { continue };
+                    self.shared.pending.taken_back(rows);
+                    told.push((rows, format!("table {}, segment {}: {e}", t.name(), job.seq)));
+                    // The sealer lives as long as this thread; were it gone, the next start seals the segment.
+                    let _ = self.sealer.send(job);
+                }
+            }
+        }
+        for (rows, what) in told {
+            let detail = format!("a sync failed, and its rows are written again: {what}");
+            self.tell(Reason::Rewritten, rows, &detail);
+        }
+        refusal
+    }
+
+    /// Adds a row to `health`, whatever waits already.
+    fn tell(&mut self, reason: Reason, count: u64, detail: &str) {
+        let Some(table) = bl_schemas::table("health") else { return };
+        let row = health_row(table, self.place.anchor.now(), "store", reason, count, detail);
+        self.add_to(table, row);
+    }
+
+    /// Adds rows of the store's own, whatever waits already.
+    fn add_to(&mut self, table: &'static Table, rows: RecordBatch) {
+        self.shared.pending.own(table, &rows);
+        self.open(table).add(vec![rows]);
+    }
+
+    /// Adds to `health` what was lost since the last time.
+    fn tell_losses(&mut self) {
+        let Some(table) = bl_schemas::table("health") else { return };
+        let rows = self.shared.losses().take(table, self.place.anchor.now());
+        rows.into_iter().for_each(|row| self.add_to(table, row));
     }
 
     /// Tells whoever looks what the disk refuses; once it is over, a row of `health` tells of it.
@@ -130,104 +186,33 @@ impl Appender {
             }
             (None, Some((since, text))) => {
                 *self.shared.trouble() = None;
-                let detail = format!(
-                    "the disk refused rows for {:.1} s: {text}",
-                    since.elapsed().as_secs_f64()
-                );
-                if let Some(table) = bl_schemas::table("health") {
-                    let row =
-                        health_row(table, self.anchor.now(), "store", Reason::Disk, 0, &detail);
-                    // Full means that collectors are losing rows, of which they tell themselves.
-                    let _ = self.shared.pending.push(table, row);
-                }
+                let seconds = since.elapsed().as_secs_f64();
+                let detail = format!("the disk refused rows for {seconds:.1} s: {text}");
+                self.tell(Reason::Disk, 0, &detail);
             }
             (None, None) => {}
         }
     }
 
-    /// Does something with every table; returns what the disk refuses, if it does.
-    fn each_table(
-        &mut self,
-        mut what: impl FnMut(&Tools<'_>, &mut OpenTable) -> Result<()>,
-    ) -> Option<String> {
-        let tools = Tools { anchor: self.anchor, options: &self.options, sealer: &self.sealer };
+    fn rotate_due(&mut self) -> Option<String> {
+        let (options, anchor) = (self.options, self.place.anchor);
+        self.rotate(|t| t.is_due(&options, anchor))
+    }
+
+    /// Hands the segments of these tables to the sealer; returns why the disk refuses, if it does.
+    fn rotate(&mut self, which: impl Fn(&OpenTable) -> bool) -> Option<String> {
         let mut refusal = None;
-        for t in self.tables.values_mut() {
-            if let Err(e) = what(&tools, t) {
-                refusal = Some(e.to_string());
+        for t in self.tables.values_mut().filter(|t| which(t)) {
+            match t.sync() {
+                Ok(bytes) => {
+                    self.shared.pending.settled(t.name(), bytes);
+                    if let Some(job) = t.close() {
+                        let _ = self.sealer.send(job);
+                    }
+                }
+                Err(e) => refusal = Some(e.to_string()),
             }
         }
         refusal
-    }
-
-    fn rotate_if_due(tools: &Tools<'_>, t: &mut OpenTable) -> Result<()> {
-        let due = t.segment.as_ref().is_some_and(|open| {
-            open.since.elapsed() >= tools.options.seal_after
-                || open.writer.bytes() >= tools.options.seal_bytes
-                || (open.hour != hour(tools.anchor)
-                    && open.since.elapsed() > Duration::from_secs(1))
-        });
-        if due { Self::rotate(tools, t) } else { Ok(()) }
-    }
-
-    fn rotate(tools: &Tools<'_>, t: &mut OpenTable) -> Result<()> {
-        t.sync()?;
-        if let Some(open) = t.segment.take() {
-            let job = Job { table: t.table, seq: open.seq };
-            // The sealer lives as long as this thread; were it gone, the next start seals the segment.
-            let _ = tools.sealer.send(job);
-        }
-        Ok(())
-    }
-}
-
-struct Tools<'a> {
-    anchor: Anchor,
-    options: &'a WriteOptions,
-    sealer: &'a Sender<Job>,
-}
-
-fn hour(anchor: Anchor) -> i64 {
-    anchor.now().div_euclid(HOUR_NS)
-}
-
-impl OpenTable {
-    /// Appends what waits as one frame; returns how many bytes of memory that frees.
-    fn append(&mut self, dir: &SessionDir, anchor: Anchor) -> Result<usize> {
-        let rows = match &self.waiting[..] {
-            [one] => one.clone(),
-            several => concat_batches(&self.table.row_schema(), several)
-                .map_err(|e| StoreError::arrow(format!("rows of {}", self.table.name), e))?,
-        };
-        if self.segment.is_none() {
-            self.segment = Some(self.create(dir, anchor)?);
-        }
-        if let Some(open) = &mut self.segment {
-            open.writer.append(&rows)?;
-        }
-        let bytes = self.waiting.iter().map(RecordBatch::get_array_memory_size).sum();
-        self.waiting.clear();
-        Ok(bytes)
-    }
-
-    fn create(&mut self, dir: &SessionDir, anchor: Anchor) -> Result<Open> {
-        let name = &self.table.name;
-        create_dir_durably(&dir.open(name))?;
-        if self.next_seq == 0 {
-            self.next_seq = next_sequence(dir, name)?;
-        }
-        let seq = self.next_seq;
-        let path = dir.segment(name, seq);
-        let writer = SegmentWriter::create(&path, &self.table.row_schema()).inspect_err(|_| {
-            // Nothing is in it; the next attempt creates it again.
-            let _ = fs_err::remove_file(&path);
-        })?;
-        sync_dir(&dir.open(name))?;
-        self.next_seq += 1;
-        Ok(Open { writer, seq, since: Instant::now(), hour: hour(anchor) })
-    }
-
-    fn sync(&mut self) -> Result<()> {
-        self.segment.as_mut().map_or(Ok(()), |open| open.writer.sync())
     }
 }

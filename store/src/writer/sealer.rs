@@ -13,17 +13,19 @@ use crate::memory::give_back_memory;
 use crate::recover::{damage_row, write_health};
 use crate::rest::Origin;
 use crate::seal::seal;
-use crate::segment::Damage;
+use crate::segment::{Damage, Extent};
 
 /// A segment to be sealed.
 pub(super) struct Job {
+    pub dir: SessionDir,
+    pub origin: Origin,
     pub table: &'static Table,
     pub seq: u64,
+    /// What was appended to it and synced.
+    pub extent: Extent,
 }
 
 pub(super) struct Sealer {
-    dir: SessionDir,
-    origin: Origin,
     anchor: Anchor,
     shared: Arc<Shared>,
     jobs: Receiver<Job>,
@@ -32,14 +34,9 @@ pub(super) struct Sealer {
 }
 
 impl Sealer {
-    pub fn new(
-        dir: SessionDir,
-        origin: Origin,
-        anchor: Anchor,
-        shared: Arc<Shared>,
-    ) -> (Self, Sender<Job>) {
+    pub fn new(anchor: Anchor, shared: Arc<Shared>) -> (Self, Sender<Job>) {
         let (sender, jobs) = crossbeam_channel::bounded(1024);
-        (Self { dir, origin, anchor, shared, jobs, failed: Vec::new() }, sender)
+        (Self { anchor, shared, jobs, failed: Vec::new() }, sender)
     }
 
     pub fn run(mut self) {
@@ -68,14 +65,15 @@ impl Sealer {
     }
 
     fn seal(&mut self, job: Job) {
-        match seal(&self.dir, job.table, &self.origin, job.seq) {
+        if !job.dir.manifest().exists() {
+            // Somebody has deleted the session, which the appender tells.
+            return;
+        }
+        match seal(&job.dir, job.table, &job.origin, job.seq, Some(job.extent)) {
             Ok(sealed) => {
-                let mut rows =
-                    self.shared.sealed_rows.lock().unwrap_or_else(PoisonError::into_inner);
-                *rows.entry(job.table.name.clone()).or_default() += sealed.rows;
-                drop(rows);
+                self.count(&job, sealed.rows);
                 if sealed.damage.is_serious() {
-                    self.tell(&sealed.damage);
+                    self.tell(&job, &sealed.damage);
                 }
             }
             Err(e) => {
@@ -86,16 +84,21 @@ impl Sealer {
             }
         }
     }
-}
 
-impl Sealer {
+    fn count(&self, job: &Job, sealed_rows: u64) {
+        if self.shared.home().dir.path() == job.dir.path() {
+            let mut rows = self.shared.sealed_rows.lock().unwrap_or_else(PoisonError::into_inner);
+            *rows.entry(job.table.name.clone()).or_default() += sealed_rows;
+        }
+    }
+
     /// Writes damage that was found into the session's `health`.
-    fn tell(&self, damage: &Damage) {
+    fn tell(&self, job: &Job, damage: &Damage) {
         let row = damage_row(self.anchor.now(), damage);
         let told = match row {
             // Full at the session's end, when nothing is taken any more: then without the detour.
             Some((table, row)) if self.shared.pending.push(table, row.clone()).is_err() => {
-                write_health(&self.dir, &self.origin, &[row])
+                write_health(&job.dir, &job.origin, &[row])
             }
             _ => Ok(()),
         };
