@@ -98,12 +98,6 @@ impl Capture {
         self.frames.last().map_or(0, |frame| frame.ts_ns)
     }
 
-    /// From the first frame to the last.
-    pub fn span_ns(&self) -> u64 {
-        let ends = self.frames.first().zip(self.frames.last());
-        ends.map_or(0, |(first, last)| last.ts_ns.abs_diff(first.ts_ns))
-    }
-
     fn add_power(&mut self, channels: &Channels, report: &mut Report) {
         let all = self.frames.len();
         let is_one = channels.stretches().len() == 1;

@@ -1,6 +1,6 @@
 //! Rows of the store, column by column.
 
-use arrow::array::{Array, ArrayRef, AsArray, Float64Array, RecordBatch, StringArray};
+use arrow::array::{Array, ArrayRef, AsArray, Float64Array, Int64Array, RecordBatch, StringArray};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, TimestampNanosecondType};
 use bl_query::{Batches, Query, QueryError};
@@ -55,6 +55,11 @@ pub(super) fn instants(batch: &RecordBatch, column: usize) -> Result<&[i64], CxE
 /// A column as 64-bit floats.
 pub(super) fn floats(batch: &RecordBatch, column: usize) -> Result<Float64Array, CxError> {
     Ok(converted(batch.column(column), &DataType::Float64)?.as_primitive().clone())
+}
+
+/// A column as 64-bit integers.
+pub(super) fn integers(batch: &RecordBatch, column: usize) -> Result<Int64Array, CxError> {
+    Ok(converted(batch.column(column), &DataType::Int64)?.as_primitive().clone())
 }
 
 /// A column as texts.

@@ -16,7 +16,7 @@ use arrow_array::{Array, RecordBatch};
 use bl_ingest::import::{
     FrameLog, FrameLogFormat, ImportReport, ReadOptions, import_frames, read_frame_log,
 };
-use bl_ingest::source::{Full, Sink};
+use bl_ingest::source::{Full, Reason, Sink};
 use bl_schemas::Table;
 use bl_store::clock::Anchor;
 
@@ -55,6 +55,10 @@ impl Sink for Kept {
     fn append(&self, table: &'static Table, rows: RecordBatch) -> Result<(), Full> {
         self.0.lock().unwrap().push((&table.name, rows));
         Ok(())
+    }
+
+    fn count_loss(&self, source: &str, _: Reason, count: u64, detail: &str) {
+        panic!("{source} lost {count}: {detail}");
     }
 
     fn anchor(&self) -> Anchor {
