@@ -13,15 +13,13 @@ use datafusion::arrow::array::{
 use datafusion::arrow::datatypes::{Int32Type, Int64Type};
 use datafusion::arrow::error::ArrowError;
 
+use super::demand::Demand;
 use super::events::{InOrder, stamps};
-use super::power::{ends, first_device, of_frames};
+use super::power::{FramePower, ends, first_device, of_frames};
 use super::progress::{PairProgress, PipelineProgress, RawRows, Taken, Task};
 use super::{LatencyError, arrow};
 
 const COLUMNS: [&str; 6] = ["ts", "pipeline", "stage", "frame", "key_ns", "pts_ns"];
-
-/// Rows of one pair that wait in memory, at most, before they go out.
-const CHUNK_ROWS: usize = 500_000;
 
 /// Up to which instant frames are told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,24 +38,30 @@ pub(crate) struct End {
     pub unkeyed: u64,
 }
 
-/// Computes the rows that tasks are open for, at rest and each batch sorted by `ts`; `emit` takes them with the
-/// number of the task.
+/// Computes the rows that tasks are open for, as far as they are demanded, at rest and each batch sorted by `ts`;
+/// `emit` takes them with the number of the task.
 pub(crate) fn compute(
     session: &Session,
     tasks: &[Task],
     until: Until,
+    demand: &Demand<'_>,
     mut emit: impl FnMut(usize, RecordBatch) -> Result<(), LatencyError>,
 ) -> Result<Vec<End>, LatencyError> {
-    let mut runs = tasks.iter().map(|t| Run::new(session, t)).collect::<Result<Vec<_>, _>>()?;
+    let runs = tasks.iter().map(|task| Run::new(session, task, demand));
+    let mut runs = runs.collect::<Result<Vec<_>, _>>()?;
     let from_ns = runs.iter().map(Run::needs_from_ns).min().unwrap_or(i64::MAX);
     let Some(table) = bl_schemas::table("pipeline") else { return Ok(Vec::new()) };
     let mut events = InOrder::open(session, table, &COLUMNS, (from_ns, i64::MAX))?;
     while let Some(batch) = events.next()? {
+        if (demand.is_over)() {
+            return Err(LatencyError::Stopped);
+        }
         for (at, run) in runs.iter_mut().enumerate() {
             run.push(&batch);
-            if run.done.len() >= CHUNK_ROWS {
+            if run.done.len() >= run.chunk_rows {
                 let rows = run.settled(until);
-                emit_rows(session, run, rows, |batch| emit(at, batch))?;
+                run.chunk_rows = (run.chunk_rows * 2).min(demand.most_rows);
+                emit_rows(session, run, rows, demand, |batch| emit(at, batch))?;
             }
         }
     }
@@ -73,7 +77,7 @@ pub(crate) fn compute(
             (Until::Now, _) | (_, Some(_)) => std::mem::take(&mut run.done),
             (Until::Instant(_), None) => run.settled(until),
         };
-        emit_rows(session, &run, rows, |batch| emit(at, batch))?;
+        emit_rows(session, &run, rows, demand, |batch| emit(at, batch))?;
         let unkeyed = run.pairings.iter().map(|(_, pairing)| pairing.counts().unkeyed).sum();
         ends.push(End { progress: run.progress(raw.clone()), unkeyed });
     }
@@ -97,10 +101,12 @@ struct Run {
     /// Ends of frames that went out, as far as they may lie behind the next start.
     reaching: Vec<(usize, Frame)>,
     until_ns: i64,
+    /// Finished frames that wait before they go out.
+    chunk_rows: usize,
 }
 
 impl Run {
-    fn new(session: &Session, task: &Task) -> Result<Self, LatencyError> {
+    fn new(session: &Session, task: &Task, demand: &Demand<'_>) -> Result<Self, LatencyError> {
         if task.stage_a == task.stage_b {
             return Err(LatencyError::SameStage(task.stage_a.clone()));
         }
@@ -109,7 +115,8 @@ impl Run {
             Some(device) => Some(device),
             None => match &task.method.device {
                 Some(device) => Some(device.clone()),
-                None => first_device(session)?,
+                None if demand.with_power => first_device(session)?,
+                None => None,
             },
         };
         let from_ns = known.map_or(i64::MIN, |known| known.until_ns);
@@ -123,6 +130,7 @@ impl Run {
             done: Vec::new(),
             reaching: Vec::new(),
             until_ns: from_ns,
+            chunk_rows: demand.first_rows,
         };
         for pipeline in known.map_or(&[][..], |known| &known.pipelines) {
             run.add_pipeline(pipeline.name.clone(), (&pipeline.first).into());
@@ -282,9 +290,11 @@ impl<'a> Names<'a> {
 fn emit_rows(
     session: &Session,
     run: &Run,
-    rows: Vec<(usize, Frame)>,
+    mut rows: Vec<(usize, Frame)>,
+    demand: &Demand<'_>,
     emit: impl FnOnce(RecordBatch) -> Result<(), LatencyError>,
 ) -> Result<(), LatencyError> {
+    rows.retain(|(_, done)| done.ts_ns >= demand.from_ns);
     let Some(table) = bl_schemas::table("latency").filter(|_| !rows.is_empty()) else {
         return Ok(());
     };
@@ -293,7 +303,12 @@ fn emit_rows(
     let ends = ends(&from_ns, &latency_ns);
     let from_ns = Int64Array::from(from_ns);
     let device = run.device.as_deref();
-    let power = of_frames(session, &run.task.method, device, &from_ns, &ends)?;
+    let power = match device {
+        Some(device) if demand.with_power => {
+            of_frames(session, &run.task.method, device, &from_ns, &ends)?
+        }
+        _ => FramePower::unknown(rows.len()),
+    };
     let float = |values: Float64Array| Arc::new(values) as ArrayRef;
     let key = |at: usize| {
         Arc::new(rows.iter().map(|(_, done)| done.carry[at]).collect::<Int64Array>()) as ArrayRef
