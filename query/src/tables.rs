@@ -11,3 +11,4 @@ mod sql_types;
 
 pub use catalog::{SessionFilter, StoreTables};
 pub use sql_types::sql_schema;
+pub(crate) use sql_types::to_sql;

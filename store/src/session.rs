@@ -75,6 +75,15 @@ impl Session {
         Ok(tables)
     }
 
+    /// Whether it has files or open segments of a raw table. None of them is read, so that there may be no row in them.
+    ///
+    /// # Errors
+    /// When its folders cannot be listed.
+    pub fn has_files_of(&self, table: &str) -> Result<bool> {
+        let open = self.dir.open_segments(table)?;
+        Ok(!open.is_empty() || !self.dir.sealed_files(table)?.is_empty())
+    }
+
     /// The rows of a raw table now: every row that has been flushed is there once.
     ///
     /// # Errors

@@ -10,6 +10,7 @@ use bl_align::SETTLING_NS;
 use bl_store::{Session, StoreError, write_parquet};
 use datafusion::arrow::array::{Array, AsArray};
 
+use super::demand::Demand;
 use super::progress::{Progress, RawRows, Task};
 use super::rows::{Until, compute};
 use super::{LatencyError, LatencyOptions};
@@ -60,7 +61,8 @@ pub fn align(session: &Session, options: &LatencyOptions) -> Result<Aligned, Lat
     let open: Vec<Task> = tasks.iter().filter(|task| task.open).cloned().collect();
     let mut files = vec![Vec::new(); open.len()];
     let mut counts = vec![(0, 0, 0, 0); open.len()];
-    let ends = compute(session, &open, until(session, options), |task, batch| {
+    let until = until(session, options);
+    let ends = compute(session, &open, until, &Demand::everything(), |task, batch| {
         progress.next_file += 1;
         let name = format!("{:06}.parquet", progress.next_file);
         if let Some(table) = bl_schemas::table("latency") {

@@ -1,7 +1,8 @@
 //! Raw rows of one table of a session in order of time, whatever files they lie in.
 
 use std::collections::VecDeque;
-use std::path::PathBuf;
+use std::fs::File;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bl_schemas::Table;
@@ -11,22 +12,41 @@ use datafusion::arrow::compute::{concat_batches, take_record_batch};
 use datafusion::arrow::datatypes::{Schema, SchemaRef, TimestampNanosecondType};
 use datafusion::arrow::row::{RowConverter, SortField};
 use datafusion::parquet::arrow::ProjectionMask;
-use datafusion::parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use datafusion::parquet::arrow::arrow_reader::{
+    ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder,
+};
+use datafusion::parquet::file::metadata::RowGroupMetaData;
+use datafusion::parquet::file::statistics::Statistics;
 
 use super::{LatencyError, arrow};
 
-/// Where some rows lie, each sorted by `ts`.
-enum Part {
+type Builder = ParquetRecordBatchReaderBuilder<File>;
+
+/// Rows of a file that are read at a time.
+const READ_ROWS: usize = 65_536;
+
+/// Rows with their first and last `ts`.
+struct Part {
+    first_ns: i64,
+    last_ns: i64,
+    rows: Place,
+}
+
+/// Where they lie.
+enum Place {
     File(PathBuf),
     Rows(RecordBatch),
 }
 
 /// The rows of a table between two instants, in order of `ts`; the first column is `ts`. Memory: the rows of
-/// the files that overlap in time.
+/// the files that overlap in time; of one that overlaps with no other, a piece at a time.
 pub(super) struct InOrder<'a> {
     session: &'a Session,
     schema: SchemaRef,
-    parts: VecDeque<(i64, Part)>,
+    parts: VecDeque<Part>,
+    reading: Option<ParquetRecordBatchReader>,
+    /// Rows of the last instant that was read of it: others of that instant may follow.
+    tail: Option<RecordBatch>,
     waiting: Option<RecordBatch>,
     from_ns: i64,
     to_ns: i64,
@@ -47,32 +67,47 @@ impl<'a> InOrder<'a> {
         let mut parts = Vec::new();
         for file in snapshot.sealed {
             let footer = Footer::read(&file.path)?;
-            let first = footer.first_ts.unwrap_or(i64::MIN);
-            if first <= to_ns && footer.last_ts.unwrap_or(i64::MAX) >= from_ns {
-                parts.push((first, Part::File(file.path)));
+            let first_ns = footer.first_ts.unwrap_or(i64::MIN);
+            let last_ns = footer.last_ts.unwrap_or(i64::MAX);
+            if first_ns <= to_ns && last_ns >= from_ns {
+                parts.push(Part { first_ns, last_ns, rows: Place::File(file.path) });
             }
         }
         for batch in snapshot.open {
             let batch = project(&batch, &schema).map_err(arrow(session))?;
             let stamps = stamps(&batch);
-            if let (Some(first), Some(last)) = (stamps.first(), stamps.last())
-                && *first <= to_ns
-                && *last >= from_ns
+            if let (Some(&first_ns), Some(&last_ns)) = (stamps.first(), stamps.last())
+                && first_ns <= to_ns
+                && last_ns >= from_ns
             {
-                parts.push((*first, Part::Rows(batch)));
+                parts.push(Part { first_ns, last_ns, rows: Place::Rows(batch) });
             }
         }
-        parts.sort_by_key(|(first, _)| *first);
-        Ok(Self { session, schema, parts: parts.into(), waiting: None, from_ns, to_ns })
+        parts.sort_by_key(|part| part.first_ns);
+        let (parts, reading, tail, waiting) = (parts.into(), None, None, None);
+        Ok(Self { session, schema, parts, reading, tail, waiting, from_ns, to_ns })
     }
 
     /// The next rows: all that are before those of the files to come.
     pub fn next(&mut self) -> Result<Option<RecordBatch>, LatencyError> {
         let fails = arrow(self.session);
-        while let Some((_, part)) = self.parts.pop_front() {
-            let rows = match part {
-                Part::Rows(rows) => rows,
-                Part::File(path) => self.read(&path)?,
+        loop {
+            if let Some(rows) = self.read_on()? {
+                return Ok(Some(rows));
+            }
+            let Some(part) = self.parts.pop_front() else { return Ok(None) };
+            let rows = match part.rows {
+                Place::Rows(rows) => rows,
+                Place::File(path) => {
+                    let reader = self.reader(&path)?;
+                    let is_alone = self.waiting.is_none()
+                        && self.parts.front().is_none_or(|next| next.first_ns > part.last_ns);
+                    if is_alone && is_sorted(&reader) {
+                        self.reading = Some(open(&path, reader)?);
+                        continue;
+                    }
+                    self.all_of(open(&path, reader)?)?
+                }
             };
             let rows = self.within(&rows);
             let rows = match self.waiting.take() {
@@ -81,7 +116,7 @@ impl<'a> InOrder<'a> {
             };
             let rows = sorted(rows).map_err(&fails)?;
             let due = match self.parts.front() {
-                Some((next, _)) => stamps(&rows).partition_point(|ts| ts < next),
+                Some(next) => stamps(&rows).partition_point(|ts| *ts < next.first_ns),
                 None => rows.num_rows(),
             };
             if due < rows.num_rows() {
@@ -89,6 +124,32 @@ impl<'a> InOrder<'a> {
             }
             if due > 0 {
                 return Ok(Some(rows.slice(0, due)));
+            }
+        }
+    }
+
+    /// The next rows of the file that is being read.
+    fn read_on(&mut self) -> Result<Option<RecordBatch>, LatencyError> {
+        let fails = arrow(self.session);
+        while let Some(reader) = &mut self.reading {
+            let batch = match reader.next().transpose().map_err(&fails)? {
+                Some(batch) => project(&batch, &self.schema).map_err(&fails)?,
+                None => RecordBatch::new_empty(Arc::clone(&self.schema)),
+            };
+            if stamps(&batch).first().is_none_or(|first_ns| *first_ns > self.to_ns) {
+                self.reading = None;
+                return self.tail.take().map(|tail| sorted(tail).map_err(&fails)).transpose();
+            }
+            let rows = self.within(&batch);
+            let rows = match self.tail.take() {
+                Some(tail) => concat_batches(&self.schema, [&tail, &rows]).map_err(&fails)?,
+                None => rows,
+            };
+            let last_ns = stamps(&rows).last().copied();
+            let due = stamps(&rows).partition_point(|ts_ns| Some(*ts_ns) < last_ns);
+            self.tail = Some(rows.slice(due, rows.num_rows() - due));
+            if due > 0 {
+                return Ok(Some(sorted(rows.slice(0, due)).map_err(&fails)?));
             }
         }
         Ok(None)
@@ -103,15 +164,19 @@ impl<'a> InOrder<'a> {
         concat_batches(&self.schema, &batches).map_err(arrow(self.session))
     }
 
-    fn read(&self, path: &PathBuf) -> Result<RecordBatch, LatencyError> {
-        let fails = |source| StoreError::Parquet { path: path.clone(), source };
-        let file = std::fs::File::open(path).map_err(|e| {
+    /// The file at `path`, with the columns that are wanted.
+    fn reader(&self, path: &Path) -> Result<Builder, LatencyError> {
+        let file = File::open(path).map_err(|e| {
             StoreError::Io(std::io::Error::new(e.kind(), format!("{}: {e}", path.display())))
         })?;
+        let fails = |source| StoreError::Parquet { path: path.to_path_buf(), source };
         let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(fails)?;
         let names: Vec<&str> = self.schema.fields().iter().map(|f| f.name().as_str()).collect();
         let mask = ProjectionMask::columns(builder.parquet_schema(), names);
-        let reader = builder.with_projection(mask).build().map_err(fails)?;
+        Ok(builder.with_projection(mask).with_batch_size(READ_ROWS))
+    }
+
+    fn all_of(&self, reader: ParquetRecordBatchReader) -> Result<RecordBatch, LatencyError> {
         let batches = reader
             .map(|batch| project(&batch?, &self.schema))
             .collect::<Result<Vec<_>, _>>()
@@ -137,13 +202,10 @@ pub(super) fn count_before(
     let mut rows = InOrder::open(session, table, &["ts"], (i64::MIN, last_ns))?;
     let mut count = 0;
     let mut across = VecDeque::new();
-    for (first_ns, part) in std::mem::take(&mut rows.parts) {
-        match part {
-            Part::File(path) => match Footer::read(&path)? {
-                Footer { rows, last_ts: Some(last), .. } if last < until_ns => count += rows,
-                _ => across.push_back((first_ns, Part::File(path))),
-            },
-            open => across.push_back((first_ns, open)),
+    for part in std::mem::take(&mut rows.parts) {
+        match &part.rows {
+            Place::File(path) if part.last_ns < until_ns => count += Footer::read(path)?.rows,
+            _ => across.push_back(part),
         }
     }
     rows.parts = across;
@@ -151,6 +213,32 @@ pub(super) fn count_before(
         count += batch.num_rows() as u64;
     }
     Ok(count)
+}
+
+fn open(path: &Path, reader: Builder) -> Result<ParquetRecordBatchReader, LatencyError> {
+    let fails = |source| StoreError::Parquet { path: path.to_path_buf(), source };
+    Ok(reader.build().map_err(fails)?)
+}
+
+/// Whether the file says that it is in order of `ts`, its first column, as those of the store do.
+fn is_sorted(reader: &Builder) -> bool {
+    let metadata = reader.metadata();
+    let groups = metadata.row_groups();
+    let is_by_ts = |group: &RowGroupMetaData| {
+        let by = group.sorting_columns().and_then(|columns| columns.first());
+        by.is_some_and(|by| by.column_idx == 0 && !by.descending)
+    };
+    let span = |group: &RowGroupMetaData| match group.column(0).statistics() {
+        Some(Statistics::Int64(stamps)) => Some((*stamps.min_opt()?, *stamps.max_opt()?)),
+        _ => None,
+    };
+    let follow = |pair: &[RowGroupMetaData]| match (span(&pair[0]), span(&pair[1])) {
+        (Some((_, last)), Some((first, _))) => last <= first,
+        _ => false,
+    };
+    metadata.file_metadata().schema_descr().columns().first().is_some_and(|c| c.name() == "ts")
+        && groups.iter().all(is_by_ts)
+        && groups.windows(2).all(follow)
 }
 
 /// The stamps of rows whose first column is `ts`.

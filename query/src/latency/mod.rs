@@ -4,7 +4,9 @@
 //! there yet; both run the same code, and go on where the files end.
 
 mod align;
+mod demand;
 mod events;
+mod exec;
 mod power;
 mod progress;
 mod rows;
@@ -12,9 +14,9 @@ mod rows;
 use bl_store::StoreError;
 
 pub use align::{Aligned, AlignedPair, align};
+pub(crate) use exec::{LatencyExec, Share};
 pub use power::first_device;
 pub(crate) use progress::Progress;
-pub(crate) use rows::{Until, compute};
 
 pub use bl_align::DEFAULT_TOLERANCE_NS;
 
@@ -101,6 +103,9 @@ pub enum LatencyError {
         /// What is wrong with it.
         what: String,
     },
+    /// Whoever asked for the rows does not wait for more of them: it has enough, or is gone.
+    #[error("the rows that are left are not asked for any more")]
+    Stopped,
     /// Another process aligns the session.
     #[error("session {0} is being aligned by another process: wait until it is done")]
     Busy(String),

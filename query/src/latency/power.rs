@@ -1,5 +1,7 @@
 //! The power of one board over a stretch of time.
 
+use std::sync::Arc;
+
 use bl_align::as_of::{LeftRows, Side, as_of};
 use bl_align::energy::{EnergyIndex, EnergyOptions, Gaps, Method as Integral};
 use bl_store::Session;
@@ -24,6 +26,21 @@ pub(super) struct FramePower {
     pub energy_j: Float64Array,
 }
 
+impl FramePower {
+    /// That of frames of which nothing is known.
+    pub fn unknown(frames: usize) -> Self {
+        let float = || Float64Array::new_null(frames);
+        Self {
+            power_w: Arc::new(float()),
+            cpu_w: Arc::new(float()),
+            gpu_w: Arc::new(float()),
+            age_ms: float(),
+            err_ns: Arc::new(Int64Array::new_null(frames)),
+            energy_j: float(),
+        }
+    }
+}
+
 /// UID of the board with the first sample of the session; at one instant, the first in order of names. None where it
 /// has no sample.
 ///
@@ -45,11 +62,10 @@ pub fn first_device(session: &Session) -> Result<Option<String>, LatencyError> {
 }
 
 /// The power and the energy of frames that are sorted by `from_ns`; `to_ns` is null where a frame was dropped.
-/// Without a device, everything is null.
 pub(super) fn of_frames(
     session: &Session,
     method: &Method,
-    device: Option<&str>,
+    device: &str,
     from_ns: &Int64Array,
     to_ns: &Int64Array,
 ) -> Result<FramePower, LatencyError> {
@@ -93,22 +109,14 @@ pub(super) fn of_frames(
     })
 }
 
-fn samples(
-    session: &Session,
-    device: Option<&str>,
-    span: (i64, i64),
-) -> Result<RecordBatch, LatencyError> {
+fn samples(session: &Session, device: &str, span: (i64, i64)) -> Result<RecordBatch, LatencyError> {
     let Some(table) = bl_schemas::table("benchlab") else {
-        return Ok(RecordBatch::new_empty(std::sync::Arc::new(
-            datafusion::arrow::datatypes::Schema::empty(),
-        )));
+        return Ok(RecordBatch::new_empty(Arc::new(datafusion::arrow::datatypes::Schema::empty())));
     };
-    // An empty stretch where no board is asked for.
-    let span = if device.is_some() { span } else { (i64::MAX, i64::MIN) };
     let rows = InOrder::open(session, table, &COLUMNS, span)?.all()?;
     let uids = cast(rows.column(1), &DataType::Utf8).map_err(arrow(session))?;
     let of_device = uids.as_string::<i32>().iter();
-    let of_device = of_device.map(|uid| Some(Some(uid.unwrap_or_default()) == device)).collect();
+    let of_device = of_device.map(|uid| Some(uid.unwrap_or_default() == device)).collect();
     filter_record_batch(&rows, &of_device).map_err(arrow(session))
 }
 

@@ -135,13 +135,7 @@ impl Progress {
         options: &LatencyOptions,
     ) -> Result<Vec<Task>, LatencyError> {
         let raw = RawRows::of(session);
-        let has_raw = match bl_schemas::table("pipeline") {
-            Some(table) => {
-                let snapshot = session.snapshot(table)?;
-                !snapshot.sealed.is_empty() || !snapshot.open.is_empty()
-            }
-            None => false,
-        };
+        let has_raw = session.has_files_of("pipeline")?;
         let task = |(stage_a, stage_b): &(String, String)| {
             let of_pair = |p: &&PairProgress| p.stage_a == *stage_a && p.stage_b == *stage_b;
             let known = self.pairs.iter().find(of_pair);

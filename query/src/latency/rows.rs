@@ -16,8 +16,9 @@ use datafusion::arrow::array::{
 use datafusion::arrow::datatypes::{Int32Type, Int64Type};
 use datafusion::arrow::error::ArrowError;
 
+use super::demand::Demand;
 use super::events::{InOrder, stamps};
-use super::power::{ends, first_device, of_frames};
+use super::power::{FramePower, ends, first_device, of_frames};
 use super::progress::{PairProgress, RULE, RawRows, Settled, Task};
 use super::{LatencyError, arrow};
 
@@ -25,9 +26,6 @@ const COLUMNS: [&str; 6] = ["ts", "pipeline", "stage", KEYS[0], KEYS[1], KEYS[2]
 
 /// What identifies a frame, best first.
 const KEYS: [&str; 3] = ["frame", "key_ns", "pts_ns"];
-
-/// Rows of one pair that wait in memory, at most, before they go out.
-const CHUNK_ROWS: usize = 500_000;
 
 /// Up to which instant frames are told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,8 +44,8 @@ pub(crate) struct End {
     pub unkeyed: u64,
 }
 
-/// Computes the rows that tasks are open for, at rest and each batch sorted by `ts`, then by pipeline and frame;
-/// `emit` takes them with the number of the task.
+/// Computes the rows that tasks are open for, as far as they are demanded, at rest and each batch sorted by `ts`, then
+/// by pipeline and frame; `emit` takes them with the number of the task.
 ///
 /// All events are read from the first on: what a frame is told by depends on those before it. The rows that the
 /// files have already are not told again.
@@ -55,9 +53,11 @@ pub(crate) fn compute(
     session: &Session,
     tasks: &[Task],
     until: Until,
+    demand: &Demand<'_>,
     mut emit: impl FnMut(usize, RecordBatch) -> Result<(), LatencyError>,
 ) -> Result<Vec<End>, LatencyError> {
-    let mut runs = tasks.iter().map(|t| Run::new(session, t)).collect::<Result<Vec<_>, _>>()?;
+    let runs = tasks.iter().map(|task| Run::new(session, task, demand));
+    let mut runs = runs.collect::<Result<Vec<_>, _>>()?;
     let Some(table) = bl_schemas::table("pipeline").filter(|_| !runs.is_empty()) else {
         return Ok(Vec::new());
     };
@@ -69,11 +69,15 @@ pub(crate) fn compute(
     };
     let mut events = InOrder::open(session, table, &COLUMNS, (i64::MIN, i64::MAX))?;
     while let Some(batch) = events.next()? {
+        if (demand.is_over)() {
+            return Err(LatencyError::Stopped);
+        }
         for (at, run) in runs.iter_mut().enumerate() {
             run.push(&batch);
-            if run.pairing.ready() >= CHUNK_ROWS {
+            if run.pairing.ready() >= run.chunk_rows {
                 let rows = run.settled(until);
-                emit_rows(session, run, &rows, |batch| emit(at, batch))?;
+                run.chunk_rows = (run.chunk_rows * 2).min(demand.most_rows);
+                emit_rows(session, run, rows, demand, |batch| emit(at, batch))?;
             }
         }
     }
@@ -89,7 +93,7 @@ pub(crate) fn compute(
             (Until::Now, _) | (_, Some(_)) => run.all(),
             (Until::Instant(_), None) => run.settled(until),
         };
-        emit_rows(session, &run, &rows, |batch| emit(at, batch))?;
+        emit_rows(session, &run, rows, demand, |batch| emit(at, batch))?;
         let unkeyed = run.pairing.counts().unkeyed;
         ends.push(End { progress: run.progress(settled, raw.clone()), unkeyed });
     }
@@ -111,10 +115,12 @@ struct Run {
     names: Vec<Option<String>>,
     /// Settled frames that are later than the limit.
     later: Vec<Frame>,
+    /// Finished frames that wait before they go out.
+    chunk_rows: usize,
 }
 
 impl Run {
-    fn new(session: &Session, task: &Task) -> Result<Self, LatencyError> {
+    fn new(session: &Session, task: &Task, demand: &Demand<'_>) -> Result<Self, LatencyError> {
         if task.stage_a == task.stage_b {
             return Err(LatencyError::SameStage(task.stage_a.clone()));
         }
@@ -123,7 +129,8 @@ impl Run {
             Some(device) => Some(device),
             None => match &task.method.device {
                 Some(device) => Some(device.clone()),
-                None => first_device(session)?,
+                None if demand.with_power => first_device(session)?,
+                None => None,
             },
         };
         let from_ns = known.map_or(i64::MIN, |known| known.until_ns);
@@ -136,6 +143,7 @@ impl Run {
             pairing: Pipelines::new(options),
             names: Vec::new(),
             later: Vec::new(),
+            chunk_rows: demand.first_rows,
         })
     }
 
@@ -263,9 +271,11 @@ impl<'a> Names<'a> {
 fn emit_rows(
     session: &Session,
     run: &Run,
-    rows: &[Frame],
+    mut rows: Vec<Frame>,
+    demand: &Demand<'_>,
     emit: impl FnOnce(RecordBatch) -> Result<(), LatencyError>,
 ) -> Result<(), LatencyError> {
+    rows.retain(|row| row.pair.ts_ns >= demand.from_ns);
     let Some(table) = bl_schemas::table("latency").filter(|_| !rows.is_empty()) else {
         return Ok(());
     };
@@ -274,7 +284,12 @@ fn emit_rows(
     let ends = ends(&from_ns, &latency_ns);
     let from_ns = Int64Array::from(from_ns);
     let device = run.device.as_deref();
-    let power = of_frames(session, &run.task.method, device, &from_ns, &ends)?;
+    let power = match device {
+        Some(device) if demand.with_power => {
+            of_frames(session, &run.task.method, device, &from_ns, &ends)?
+        }
+        _ => FramePower::unknown(rows.len()),
+    };
     let float = |values: Float64Array| Arc::new(values) as ArrayRef;
     let key = |at: usize| {
         Arc::new(rows.iter().map(|row| row.pair.carry[at]).collect::<Int64Array>()) as ArrayRef

@@ -8,7 +8,6 @@ use bl_schemas::Table;
 use bl_store::Session as Recorded;
 use datafusion::arrow::array::StringArray;
 use datafusion::arrow::datatypes::SchemaRef;
-use datafusion::arrow::record_batch::RecordBatch;
 use datafusion::catalog::{Session, TableProvider};
 use datafusion::error::{DataFusionError, Result};
 use datafusion::logical_expr::{
@@ -16,10 +15,10 @@ use datafusion::logical_expr::{
 };
 use datafusion::physical_plan::ExecutionPlan;
 
-use super::prune::{is_about, passing};
+use super::prune::{is_about, passing, passing_sessions, span_ns};
 use super::scan::Scan;
-use super::sql_types::{sql_schema, to_sql};
-use crate::latency::{LatencyError, LatencyOptions, Progress, Until, compute};
+use super::sql_types::sql_schema;
+use crate::latency::{LatencyError, LatencyExec, LatencyOptions, Progress, Share};
 
 /// The columns by which whole pairs of a session pass or do not.
 const DECIDED: [&str; 4] = ["session", "node", "stage_a", "stage_b"];
@@ -36,7 +35,7 @@ pub(super) struct LatencyTable {
 /// One pair of stages in one session.
 struct Wanted {
     session: Recorded,
-    progress: Progress,
+    progress: Arc<Progress>,
     options: LatencyOptions,
     /// Neither configured nor aligned: the filters name it, and may name a stage that does not exist.
     only_asked: bool,
@@ -50,12 +49,12 @@ impl LatencyTable {
     /// The pairs of which rows may pass the filters, each with its session.
     fn wanted(&self, state: &dyn Session, filters: &[Expr]) -> Result<Vec<Wanted>> {
         let mut all = Vec::new();
-        for session in &self.sessions {
-            let progress = Progress::read(session).map_err(external)?;
+        for session in passing_sessions(state, filters, &self.sessions)? {
+            let progress = Arc::new(Progress::read(session).map_err(external)?);
             let options = self.options.of(session).map_err(|e| external(e.into()))?;
             let one = |pair: &(String, String), method: &_| Wanted {
                 session: session.clone(),
-                progress: progress.clone(),
+                progress: Arc::clone(&progress),
                 options: LatencyOptions { pairs: vec![pair.clone()], method: Clone::clone(method) },
                 only_asked: false,
             };
@@ -109,24 +108,16 @@ fn asked(filters: &[Expr]) -> Option<(String, String)> {
 }
 
 impl Wanted {
-    /// The aligned files and the rows beside them.
-    fn rows(&self) -> Result<(Vec<PathBuf>, Vec<RecordBatch>), LatencyError> {
+    /// The aligned files, and what is to be computed beside them.
+    fn parts(self) -> Result<(Vec<PathBuf>, Vec<Share>), LatencyError> {
         let folder = self.session.dir().aligned("latency");
         let tasks = self.progress.tasks(&self.session, &self.options)?;
         let files = tasks.iter().filter_map(|task| task.done.as_ref());
         let files = files.flat_map(|done| done.files.iter().map(|name| folder.join(name)));
         let files = files.collect();
-        let open: Vec<_> = tasks.into_iter().filter(|task| task.open).collect();
-        let mut batches = Vec::new();
-        let ends = compute(&self.session, &open, Until::Now, |_, batch| {
-            batches.push(batch);
-            Ok(())
-        })?;
-        if self.only_asked && !ends.iter().any(|end| end.progress.seen_b) {
-            // A stage that no frame ever passed says nothing of frames: they did not drop on the way to it.
-            batches.clear();
-        }
-        Ok((files, batches))
+        let needs_second_stage = self.only_asked;
+        let share = |task| Share { session: self.session.clone(), task, needs_second_stage };
+        Ok((files, tasks.into_iter().filter(|task| task.open).map(share).collect()))
     }
 }
 
@@ -164,17 +155,22 @@ impl TableProvider for LatencyTable {
         filters: &[Expr],
         limit: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        let wanted = self.wanted(state, filters)?;
-        let compute = move || wanted.iter().map(Wanted::rows).collect::<Result<Vec<_>, _>>();
-        let parts = tokio::task::spawn_blocking(compute).await;
-        let parts = parts.map_err(|e| DataFusionError::External(Box::new(e)))?.map_err(external)?;
-        let (mut sealed, mut open) = (Vec::new(), Vec::new());
-        for (files, batches) in parts {
+        let (mut sealed, mut shares) = (Vec::new(), Vec::new());
+        for wanted in self.wanted(state, filters)? {
+            let (files, computed) = wanted.parts().map_err(external)?;
             sealed.extend(files);
-            for batch in batches {
-                open.push(to_sql(&batch, &self.schema)?);
-            }
+            shares.extend(computed);
         }
-        Scan { state, schema: &self.schema, projection, limit }.plan(sealed, open).await
+        let scan = Scan { state, schema: &self.schema, projection, limit };
+        let span_ns = span_ns(filters);
+        let computed = match shares.is_empty() || span_ns.0 > span_ns.1 {
+            true => None,
+            false => {
+                let table = Arc::clone(&self.schema);
+                let exec = LatencyExec::try_new(shares, table, projection, span_ns, limit)?;
+                Some(Arc::new(exec) as Arc<dyn ExecutionPlan>)
+            }
+        };
+        scan.together(scan.sealed(sealed).await?.into_iter().chain(computed))
     }
 }

@@ -5,19 +5,15 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bl_schemas::Table;
 use bl_store::Session as Recorded;
-use datafusion::arrow::array::StringArray;
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::catalog::{Session, TableProvider};
 use datafusion::error::{DataFusionError, Result};
 use datafusion::logical_expr::{Expr, TableProviderFilterPushDown, TableType};
 use datafusion::physical_plan::ExecutionPlan;
 
-use super::prune::{is_about, passing};
+use super::prune::{OF_SESSION, is_about, passing_sessions};
 use super::scan::Scan;
 use super::sql_types::{sql_schema, to_sql};
-
-/// The columns by which whole sessions pass or do not.
-const DECIDED: [&str; 2] = ["session", "node"];
 
 /// A table over some sessions of the store, as it is when it is scanned.
 #[derive(Debug)]
@@ -30,18 +26,6 @@ pub(super) struct RawTable {
 impl RawTable {
     pub fn new(table: &'static Table, sessions: Vec<Recorded>) -> Self {
         Self { table, schema: sql_schema(table), sessions }
-    }
-
-    /// The sessions of which rows may pass the filters.
-    fn sessions(&self, state: &dyn Session, filters: &[Expr]) -> Result<Vec<&Recorded>> {
-        let column =
-            |f: fn(&Recorded) -> String| StringArray::from_iter_values(self.sessions.iter().map(f));
-        let columns = [
-            (DECIDED[0], column(|s| s.id().to_string())),
-            (DECIDED[1], column(|s| s.manifest().node.clone())),
-        ];
-        let passing = passing(state, filters, &columns)?;
-        Ok(self.sessions.iter().zip(passing).filter(|(_, kept)| *kept).map(|(s, _)| s).collect())
     }
 }
 
@@ -62,7 +46,7 @@ impl TableProvider for RawTable {
         // Whole sessions pass or do not: that is exact. The rest prunes files and pages.
         Ok(filters
             .iter()
-            .map(|f| match is_about(f, &DECIDED) {
+            .map(|f| match is_about(f, &OF_SESSION) {
                 true => TableProviderFilterPushDown::Exact,
                 false => TableProviderFilterPushDown::Inexact,
             })
@@ -78,7 +62,7 @@ impl TableProvider for RawTable {
     ) -> Result<Arc<dyn ExecutionPlan>> {
         let mut open = Vec::new();
         let mut sealed = Vec::new();
-        for session in self.sessions(state, filters)? {
+        for session in passing_sessions(state, filters, &self.sessions)? {
             let snapshot =
                 session.snapshot(self.table).map_err(|e| DataFusionError::External(Box::new(e)))?;
             sealed.extend(snapshot.sealed.into_iter().map(|f| f.path));
@@ -86,6 +70,7 @@ impl TableProvider for RawTable {
                 open.push(to_sql(&batch, &self.schema)?);
             }
         }
-        Scan { state, schema: &self.schema, projection, limit }.plan(sealed, open).await
+        let scan = Scan { state, schema: &self.schema, projection, limit };
+        scan.together(scan.sealed(sealed).await?.into_iter().chain(scan.open(open)?))
     }
 }

@@ -31,20 +31,21 @@ pub(super) struct Scan<'a> {
 }
 
 impl Scan<'_> {
-    /// The plan that reads sealed files and rows that are in memory (of `schema`), each sorted by `ts`.
-    pub async fn plan(
+    /// The plan that reads sealed files, each sorted by `ts`; none where there is no file.
+    pub async fn sealed(&self, sealed: Vec<PathBuf>) -> Result<Option<Arc<dyn ExecutionPlan>>> {
+        if sealed.is_empty() {
+            return Ok(None);
+        }
+        let files = read_footers(self.state, sealed, self.schema).await?;
+        Ok(Some(self.files(files)?))
+    }
+
+    /// The rows of several plans.
+    pub fn together(
         &self,
-        sealed: Vec<PathBuf>,
-        open: Vec<RecordBatch>,
+        parts: impl IntoIterator<Item = Arc<dyn ExecutionPlan>>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        let mut parts = Vec::new();
-        if !sealed.is_empty() {
-            let files = read_footers(self.state, sealed, self.schema).await?;
-            parts.push(self.files(files)?);
-        }
-        if !open.is_empty() {
-            parts.push(self.batches(open)?);
-        }
+        let mut parts: Vec<_> = parts.into_iter().collect();
         if parts.is_empty() {
             let schema = match self.projection {
                 Some(columns) => Arc::new(self.schema.project(columns)?),
@@ -92,13 +93,17 @@ impl Scan<'_> {
         )
     }
 
-    fn batches(&self, open: Vec<RecordBatch>) -> Result<Arc<dyn ExecutionPlan>> {
+    /// The plan of rows that are in memory (of `schema`), each batch sorted by `ts`; none where there is no batch.
+    pub fn open(&self, open: Vec<RecordBatch>) -> Result<Option<Arc<dyn ExecutionPlan>>> {
+        if open.is_empty() {
+            return Ok(None);
+        }
         // One partition a batch: each is sorted, and they may overlap.
         let partitions: Vec<Vec<RecordBatch>> = open.into_iter().map(|b| vec![b]).collect();
         let projection = self.projection.cloned();
         let config = MemorySourceConfig::try_new(&partitions, Arc::clone(self.schema), projection)?
             .with_limit(self.limit)
             .try_with_sort_information(vec![self.ordering()?])?;
-        Ok(DataSourceExec::from_data_source(config))
+        Ok(Some(DataSourceExec::from_data_source(config)))
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bl_schemas::{Kind, Table};
 use datafusion::arrow::compute::cast;
 use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
-use datafusion::arrow::record_batch::RecordBatch;
+use datafusion::arrow::record_batch::{RecordBatch, RecordBatchOptions};
 use datafusion::error::Result;
 
 /// The schema that SQL sees of a table: as at rest, but with 64-bit floats in place of decimals, so that
@@ -24,7 +24,7 @@ pub fn sql_schema(table: &Table) -> SchemaRef {
 }
 
 /// Rows at rest as SQL sees them.
-pub(super) fn to_sql(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch> {
+pub(crate) fn to_sql(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch> {
     let columns = batch
         .columns()
         .iter()
@@ -34,5 +34,6 @@ pub(super) fn to_sql(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBa
             _ => cast(array, field.data_type()),
         })
         .collect::<Result<Vec<_>, _>>()?;
-    Ok(RecordBatch::try_new(Arc::clone(schema), columns)?)
+    let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
+    Ok(RecordBatch::try_new_with_options(Arc::clone(schema), columns, &options)?)
 }
