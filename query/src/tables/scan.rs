@@ -40,7 +40,15 @@ impl Scan<'_> {
         let mut parts = Vec::new();
         if !sealed.is_empty() {
             let files = read_footers(self.state, sealed, self.schema).await?;
-            parts.push(self.files(files)?);
+            let (sorted, others): (Vec<_>, Vec<_>) =
+                files.into_iter().partition(|file| file.is_sorted);
+            if !sorted.is_empty() {
+                parts.push(self.files(sorted, vec![self.ordering()?])?);
+            }
+            // What another tool wrote may be in any order: then whatever needs one sorts.
+            if !others.is_empty() {
+                parts.push(self.files(others, Vec::new())?);
+            }
         }
         if !open.is_empty() {
             parts.push(self.batches(open)?);
@@ -61,7 +69,11 @@ impl Scan<'_> {
             .ok_or_else(|| DataFusionError::Internal("an ordering of nothing".into()))
     }
 
-    fn files(&self, files: Vec<KnownFile>) -> Result<Arc<dyn ExecutionPlan>> {
+    fn files(
+        &self,
+        files: Vec<KnownFile>,
+        orderings: Vec<LexOrdering>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
         let url = ObjectStoreUrl::local_filesystem();
         let runtime = self.state.runtime_env();
         let reader = CachedParquetFileReaderFactory::new(
@@ -76,7 +88,7 @@ impl Scan<'_> {
         let config = FileScanConfigBuilder::new(url, Arc::new(source))
             .with_statistics(totals)
             .with_file_groups(groups(files, self.state.config().target_partitions()))
-            .with_output_ordering(vec![self.ordering()?])
+            .with_output_ordering(orderings)
             .with_projection_indices(self.projection.cloned())?
             .with_limit(self.limit)
             .build();
