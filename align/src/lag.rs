@@ -12,7 +12,11 @@
 
 use std::num::NonZeroU64;
 
-use crate::resample::{Grid, resample};
+use crate::resample::Grid;
+
+mod windows;
+
+use windows::{Window, Windows};
 
 /// How to look for a lag.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -79,30 +83,42 @@ const RIVAL: f64 = 0.9;
 pub type Sample = (i64, Option<f64>);
 
 /// The lag of `power` behind `load`, both in order of time; `None` where none can be told (flat,
-/// unrelated, periodic, too short, too noisy). Costs instants of the grid times lags.
+/// unrelated, periodic, too short, too noisy). Costs instants that are known times lags, and no memory that grows with
+/// them: a year between two samples is passed over.
 pub fn find_lag(load: &[Sample], power: &[Sample], options: &LagOptions) -> Option<Lag> {
     let grid = common_grid(load, power, options)?;
     let step_ns = i64::try_from(options.step_ns.get()).ok()?;
     let least = options.min_lag_ns.div_euclid(step_ns) - MARGIN;
     let most = -(-options.max_lag_ns).div_euclid(step_ns) + MARGIN;
     let lags = usize::try_from(most - least).ok().filter(|lags| *lags < grid.count)?;
-    let on_grid = |series: &[Sample]| {
-        let values = resample(series.iter().copied(), grid, options.tolerance_ns);
-        without_slow(&values, SLOW_RANGES * lags)
+    let far = usize::try_from(least.unsigned_abs().max(most.unsigned_abs())).ok()?;
+    let mut chance = Chance::new((8 * lags).min(grid.count / 2));
+    let windows = Windows {
+        load,
+        power,
+        grid,
+        tolerance_ns: options.tolerance_ns,
+        slow: SLOW_RANGES * lags,
+        reach: chance.reach.max(far) + 1,
     };
-    let (load, power) = (on_grid(load), on_grid(power));
-    let sums: Vec<Blocks> = (least..=most).map(|lag| blocks(&load, &power, lag)).collect();
+    let mut sums = vec![Blocks::default(); lags + 1];
+    for window in windows.iter() {
+        for (blocks, lag) in sums.iter_mut().zip(least..=most) {
+            add(blocks, &window, lag, grid.count);
+        }
+        chance.add(&window);
+    }
     let curve = curve(&sums, None);
     let at = (0..curve.len()).max_by(|left, right| curve[*left].total_cmp(&curve[*right]))?;
-    let pearson = Pearson::of(&total(&sums[at]))?;
-    let chance = CHANCE * chance_deviation(&load, &power, 8 * lags) / (pearson.count as f64).sqrt();
+    let pearson = Pearson::of(&total(&sums[at])).filter(|_| !chance.is_flat())?;
+    let chance = CHANCE * chance.deviation() / (pearson.count as f64).sqrt();
     let rival = rival(&curve, at);
     if curve[at] <= chance || rival > RIVAL * curve[at] {
         return None;
     }
     let (shift, curvature) = parabola(&curve, at)?;
     let lag_ns = ((least + at as i64) as f64 + shift) * step_ns as f64;
-    let independent = pearson.independent_residuals(&load, &power, least + at as i64);
+    let independent = pearson.independent_residuals(windows, least + at as i64);
     let unexplained = (1.0 - curve[at] * curve[at]).max(f64::EPSILON);
     let by_noise = (unexplained / (independent * 2.0 * curvature * curve[at])).sqrt();
     let deviation = by_noise.max(jackknife(&sums, at)?);
@@ -123,28 +139,6 @@ fn common_grid(load: &[Sample], power: &[Sample], options: &LagOptions) -> Optio
     let end_ns = load.last()?.0.min(power.last()?.0);
     let span_ns = u64::try_from(end_ns.checked_sub(start_ns)?).ok()?;
     Some(Grid::covering(start_ns, span_ns, options.step_ns))
-}
-
-/// Takes the mean over `window` instants around each out of it. Unknown instants stay NaN.
-fn without_slow(values: &[Option<f64>], window: usize) -> Vec<f64> {
-    let mean = values.iter().flatten().sum::<f64>() / values.iter().flatten().count().max(1) as f64;
-    let mut sums = vec![(0.0, 0_usize)];
-    for value in values {
-        let (sum, count) = sums[sums.len() - 1];
-        sums.push(value.map_or((sum, count), |value| (sum + (value - mean), count + 1)));
-    }
-    let centred = |(at, value): (usize, &Option<f64>)| {
-        let (low, high) = (at.saturating_sub(window / 2), (at + window / 2 + 1).min(values.len()));
-        let count = (sums[high].1 - sums[low].1) as f64;
-        value.map_or(f64::NAN, |value| value - mean - (sums[high].0 - sums[low].0) / count)
-    };
-    let centred: Vec<f64> = values.iter().enumerate().map(centred).collect();
-    // What rounding leaves of a flat series is no signal.
-    let rounding = 1e-9 * values.iter().flatten().fold(0.0, |most: f64, v| most.max(v.abs()));
-    match centred.iter().any(|value| value.abs() > rounding) {
-        true => centred,
-        false => vec![f64::NAN; values.len()],
-    }
 }
 
 /// Sums over instants that both series know.
@@ -176,18 +170,17 @@ impl std::ops::Add for Sums {
     }
 }
 
-/// Sums of load and the power `lag` instants later, block by block.
-fn blocks(load: &[f64], power: &[f64], lag: i64) -> Blocks {
-    let mut blocks = Blocks::default();
-    let length = (load.len().saturating_sub(lag.unsigned_abs() as usize)).div_ceil(BLOCKS).max(1);
-    for (at, (x, y)) in lagged(load, power, lag).enumerate() {
+/// Adds load and the power `lag` instants later to the sums of their blocks, which are parts of a grid of `count`
+/// instants.
+fn add(blocks: &mut Blocks, window: &Window, lag: i64, count: usize) {
+    let length = count.saturating_sub(lag.unsigned_abs() as usize).div_ceil(BLOCKS).max(1);
+    for (at, x, y) in window.lagged(lag) {
         if (x + y).is_nan() {
             continue;
         }
         let sums = &mut blocks[at / length];
         *sums = *sums + Sums { count: 1, x, y, xx: x * x, yy: y * y, xy: x * y };
     }
-    blocks
 }
 
 fn total(blocks: &Blocks) -> Sums {
@@ -250,41 +243,88 @@ impl Pearson {
 
     /// How many independent values the residuals of the line are worth, by their first
     /// autocorrelation: samples that are further apart than the grid's instants are fewer.
-    fn independent_residuals(&self, load: &[f64], power: &[f64], lag: i64) -> f64 {
-        let residual = |(a, b): (f64, f64)| b - self.mean_power - self.slope * (a - self.mean_load);
-        let residuals: Vec<f64> = lagged(load, power, lag).map(residual).collect();
-        let next = autocorrelation(&residuals, 1).clamp(0.0, 0.999);
+    fn independent_residuals(&self, windows: Windows<'_>, lag: i64) -> f64 {
+        let residual = |a: f64, b: f64| b - self.mean_power - self.slope * (a - self.mean_load);
+        let mut next = Autocorrelation::default();
+        for window in windows.iter() {
+            let own = window.lagged(lag).count();
+            let residuals = window.lagged_and_next(lag).map(|(_, a, b)| residual(a, b));
+            let residuals: Vec<f64> = residuals.collect();
+            for (at, this) in residuals.iter().take(own).enumerate() {
+                next.add(*this, residuals.get(at + 1).copied().unwrap_or(f64::NAN));
+            }
+        }
+        let next = next.value().clamp(0.0, 0.999);
         self.count as f64 * (1.0 - next) / (1.0 + next)
     }
 }
 
-/// Load and the power `lag` instants later, instant by instant.
-fn lagged<'a>(
-    load: &'a [f64],
-    power: &'a [f64],
-    lag: i64,
-) -> impl Iterator<Item = (f64, f64)> + 'a {
-    let skip = lag.unsigned_abs() as usize;
-    let (load_skip, power_skip) = if lag < 0 { (skip, 0) } else { (0, skip) };
-    load.iter().copied().skip(load_skip).zip(power.iter().copied().skip(power_skip))
+/// Correlation of a series around 0 with itself some instants later.
+#[derive(Clone, Copy, Default)]
+struct Autocorrelation {
+    products: f64,
+    squares: f64,
 }
 
-fn autocorrelation(values: &[f64], lag: usize) -> f64 {
-    let known = |(a, b): &(f64, f64)| !(a + b).is_nan();
-    let pairs = lagged(values, values, lag as i64).filter(known);
-    let products = pairs.map(|(a, b)| a * b).sum::<f64>();
-    let squares = values.iter().filter(|value| !value.is_nan()).map(|v| v * v).sum::<f64>();
-    if squares > 0.0 { products / squares } else { 0.0 }
+impl Autocorrelation {
+    /// Adds a value and the later one, of which either may be unknown.
+    fn add(&mut self, value: f64, later: f64) {
+        if !value.is_nan() {
+            self.squares += value * value;
+        }
+        let product = value * later;
+        if !product.is_nan() {
+            self.products += product;
+        }
+    }
+
+    fn value(&self) -> f64 {
+        if self.squares > 0.0 { self.products / self.squares } else { 0.0 }
+    }
 }
 
-/// Standard deviation of the correlation of unrelated series with these autocorrelations, times the
-/// root of their length: Bartlett's formula, summed over some 64 lags up to `reach`.
-fn chance_deviation(load: &[f64], power: &[f64], reach: usize) -> f64 {
-    let reach = reach.min(load.len() / 2);
-    let stride = (reach / 64).max(1);
-    let product = |lag: usize| autocorrelation(load, lag) * autocorrelation(power, lag);
-    let beyond: f64 = (stride..=reach).step_by(stride).map(product).sum();
-    (1.0 + 2.0 * stride as f64 * beyond.max(0.0)).sqrt()
+/// What two unrelated series with the autocorrelations of load and power reach by chance: Bartlett's formula, summed over
+/// some 64 lags up to `reach`.
+struct Chance {
+    reach: usize,
+    stride: usize,
+    /// Load and power at each of the lags.
+    lags: Vec<[Autocorrelation; 2]>,
+    /// For each series the greatest value, and the greatest that is left of it without what is slow.
+    greatest: [(f64, f64); 2],
+}
+
+impl Chance {
+    fn new(reach: usize) -> Self {
+        let stride = (reach / 64).max(1);
+        let lags = vec![Default::default(); reach / stride];
+        Self { reach, stride, lags, greatest: Default::default() }
+    }
+
+    fn add(&mut self, window: &Window) {
+        for (series, part) in [&window.load, &window.power].into_iter().enumerate() {
+            for (at, lag) in self.lags.iter_mut().enumerate() {
+                part.later((at + 1) * self.stride)
+                    .for_each(|(value, later)| lag[series].add(value, later));
+            }
+            let left = part.later(0).map(|(value, _)| value.abs()).fold(0.0, f64::max);
+            let (greatest, greatest_left) = &mut self.greatest[series];
+            *greatest = greatest.max(part.greatest);
+            *greatest_left = greatest_left.max(left);
+        }
+    }
+
+    /// Whether one of the series is flat: what rounding leaves of it is no signal.
+    fn is_flat(&self) -> bool {
+        self.greatest.iter().any(|(greatest, left)| *left <= 1e-9 * greatest)
+    }
+
+    /// Standard deviation of the correlation, times the root of the series' length.
+    fn deviation(&self) -> f64 {
+        let product = |lag: &[Autocorrelation; 2]| lag[0].value() * lag[1].value();
+        let beyond: f64 = self.lags.iter().map(product).sum();
+        (1.0 + 2.0 * self.stride as f64 * beyond.max(0.0)).sqrt()
+    }
 }
 
 /// The highest correlation outside of the peak at `at`; 0 where all are below.

@@ -1,6 +1,7 @@
 //! The answer to one statement.
 
 use std::pin::Pin;
+use std::sync::Arc;
 
 use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
@@ -9,9 +10,12 @@ use datafusion::dataframe::DataFrame;
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::execution::context::SQLOptions;
 use datafusion::physical_plan::common::spawn_buffered;
+use datafusion::physical_plan::{ExecutionPlan, execute_stream};
 use datafusion::sql::parser::Statement;
 use futures::StreamExt;
 
+use crate::file::name_file;
+use crate::statement::effect;
 use crate::{Query, QueryError};
 
 /// Batches computed ahead of whoever takes them, where there are threads to.
@@ -21,11 +25,13 @@ const READ_AHEAD: usize = 2;
 pub struct Answer {
     frame: DataFrame,
     tables: Vec<String>,
+    effect: Option<String>,
 }
 
 /// The batches of an answer as they come.
 pub struct Batches {
     stream: Pin<Box<SendableRecordBatchStream>>,
+    plan: Arc<dyn ExecutionPlan>,
     tables: Vec<String>,
 }
 
@@ -36,8 +42,9 @@ impl Query {
     /// When it cannot be planned; a column or table that is not there is named, with the nearest that is.
     pub async fn answer(&self, statement: Statement) -> Result<Answer, QueryError> {
         let tables = self.table_names();
+        let effect = effect(&statement);
         match self.plan(statement).await {
-            Ok(frame) => Ok(Answer { frame, tables }),
+            Ok(frame) => Ok(Answer { frame, tables, effect }),
             Err(e) => Err(e.with_advice(&tables)),
         }
     }
@@ -58,6 +65,11 @@ impl Answer {
         options.verify_plan(self.frame.logical_plan()).is_ok()
     }
 
+    /// What the statement did, where it has no rows that tell: it set something, or made or dropped a table.
+    pub fn effect(&self) -> Option<&str> {
+        self.effect.as_deref()
+    }
+
     /// The answer as DataFusion has it.
     pub fn into_frame(self) -> DataFrame {
         self.frame
@@ -69,11 +81,17 @@ impl Answer {
     /// When it cannot be run.
     pub async fn stream(self) -> Result<Batches, QueryError> {
         let tables = self.tables;
-        match self.frame.execute_stream().await {
+        let task = Arc::new(self.frame.task_ctx());
+        let plan = match self.frame.create_physical_plan().await {
+            Ok(plan) => plan,
+            Err(e) => return Err(QueryError::run(e).with_advice(&tables)),
+        };
+        match execute_stream(Arc::clone(&plan), task) {
             Ok(stream) => {
-                Ok(Batches { stream: Box::pin(spawn_buffered(stream, READ_AHEAD)), tables })
+                let stream = Box::pin(spawn_buffered(stream, READ_AHEAD));
+                Ok(Batches { stream, plan, tables })
             }
-            Err(e) => Err(QueryError::run(e).with_advice(&tables)),
+            Err(e) => Err(name_file(e, &plan).await.with_advice(&tables)),
         }
     }
 
@@ -93,7 +111,9 @@ impl Answer {
 impl Batches {
     /// The next batch.
     pub async fn next(&mut self) -> Option<Result<RecordBatch, QueryError>> {
-        let batch = self.stream.next().await?;
-        Some(batch.map_err(|e| QueryError::run(e).with_advice(&self.tables)))
+        Some(match self.stream.next().await? {
+            Ok(batch) => Ok(batch),
+            Err(e) => Err(name_file(e, &self.plan).await.with_advice(&self.tables)),
+        })
     }
 }

@@ -1,49 +1,15 @@
-//! Stamps and keys of a batch, as the kernels take them.
+//! Keys of a batch, as the kernels take them.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 pub(crate) use bl_align::as_of::NO_KEY;
-use datafusion::arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch};
-use datafusion::arrow::buffer::{BooleanBuffer, NullBuffer, ScalarBuffer};
-use datafusion::arrow::compute::kernels::cast::{CastOptions, cast_with_options};
-use datafusion::arrow::datatypes::{DataType, Int64Type, TimeUnit};
+use datafusion::arrow::array::{Array, ArrayRef, BooleanArray, RecordBatch};
+use datafusion::arrow::buffer::{BooleanBuffer, NullBuffer};
+use datafusion::arrow::datatypes::DataType;
 use datafusion::arrow::row::{OwnedRow, RowConverter, SortField};
 use datafusion::common::Result;
 use datafusion::physical_expr::PhysicalExpr;
-
-/// Stamps as plain numbers, and which of them are not null.
-pub(crate) fn stamps(
-    expr: &Arc<dyn PhysicalExpr>,
-    batch: &RecordBatch,
-) -> Result<(ScalarBuffer<i64>, Option<NullBuffer>)> {
-    numbers(&expr.evaluate(batch)?.into_array(batch.num_rows())?)
-}
-
-/// The same, with stamps that are temporal brought to nanoseconds; those that are not are taken for such.
-pub(crate) fn nanoseconds(
-    expr: &Arc<dyn PhysicalExpr>,
-    batch: &RecordBatch,
-) -> Result<(ScalarBuffer<i64>, Option<NullBuffer>)> {
-    let array = expr.evaluate(batch)?.into_array(batch.num_rows())?;
-    match array.data_type() {
-        DataType::Timestamp(unit, zone) if *unit != TimeUnit::Nanosecond => {
-            let options = CastOptions { safe: false, ..CastOptions::default() };
-            let to = DataType::Timestamp(TimeUnit::Nanosecond, zone.clone());
-            numbers(&cast_with_options(&array, &to, &options)?)
-        }
-        _ => numbers(&array),
-    }
-}
-
-fn numbers(array: &ArrayRef) -> Result<(ScalarBuffer<i64>, Option<NullBuffer>)> {
-    // Free of a copy for the 64-bit types; a number that does not fit is an error, not a null.
-    let options = CastOptions { safe: false, ..CastOptions::default() };
-    let array = cast_with_options(array, &DataType::Int64, &options)?;
-    let array = array.as_primitive::<Int64Type>();
-    let valid = array.nulls().filter(|nulls| nulls.null_count() > 0).cloned();
-    Ok((array.values().clone(), valid))
-}
 
 /// Numbers the values of the key columns, equal for equal values on either side.
 #[derive(Debug)]

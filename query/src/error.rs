@@ -1,6 +1,10 @@
 //! What can go wrong with a query.
 
+use std::path::Path;
+
+use datafusion::arrow::error::ArrowError;
 use datafusion::error::DataFusionError;
+use datafusion::sql::sqlparser::parser::ParserError;
 
 use crate::advice::advice;
 
@@ -8,14 +12,14 @@ use crate::advice::advice;
 #[derive(Debug, thiserror::Error)]
 pub enum QueryError {
     /// The text is no SQL, or more than was asked for.
-    #[error("cannot parse the SQL: {0}")]
-    Parse(#[source] Box<DataFusionError>),
+    #[error("cannot parse the SQL: {}", sentence(.0))]
+    Parse(Box<DataFusionError>),
     /// The statement cannot be planned.
-    #[error("cannot plan the query: {0}")]
-    Plan(#[source] Box<DataFusionError>),
+    #[error("cannot plan the query: {}", sentence(.0))]
+    Plan(Box<DataFusionError>),
     /// The query failed while it ran.
-    #[error("the query failed: {0}")]
-    Run(#[source] Box<DataFusionError>),
+    #[error("the query failed: {}", sentence(.0))]
+    Run(Box<DataFusionError>),
     /// A file cannot be read as a table.
     #[error("cannot read {path} as table {table}: {reason}")]
     File {
@@ -24,6 +28,14 @@ pub enum QueryError {
         /// The file.
         path: String,
         /// What is wrong with it, and what to do.
+        reason: String,
+    },
+    /// A Parquet file that a query reads holds something else than it should.
+    #[error("{path} is damaged: {reason}; restore it or move it away")]
+    Damaged {
+        /// The file.
+        path: String,
+        /// What cannot be read.
         reason: String,
     },
     /// A result cannot be written.
@@ -41,8 +53,32 @@ pub enum QueryError {
     #[error("{0}")]
     Name(String),
     /// A setting is out of its range.
-    #[error("the query session cannot be set up: {0}")]
-    Settings(#[source] Box<DataFusionError>),
+    #[error("the query session cannot be set up: {}", sentence(.0))]
+    Settings(Box<DataFusionError>),
+}
+
+/// What an error says, once: that of its root, without the kind of error that DataFusion puts before it.
+pub(crate) fn sentence(error: &DataFusionError) -> String {
+    let root = error.find_root();
+    let text = match root {
+        DataFusionError::SQL(error, _) => match error.as_ref() {
+            ParserError::ParserError(text) | ParserError::TokenizerError(text) => text.clone(),
+            ParserError::RecursionLimitExceeded => "the statement is nested too deeply".to_owned(),
+        },
+        DataFusionError::Plan(text)
+        | DataFusionError::Execution(text)
+        | DataFusionError::NotImplemented(text)
+        | DataFusionError::Configuration(text) => text.clone(),
+        DataFusionError::ParquetError(error) => error.to_string(),
+        DataFusionError::ArrowError(error, _) => match error.as_ref() {
+            ArrowError::ParquetError(text) => text.clone(),
+            other => other.to_string(),
+        },
+        DataFusionError::External(error) => error.to_string(),
+        other => other.to_string(),
+    };
+    let text = text.split(DataFusionError::BACK_TRACE_SEP).next().unwrap_or_default();
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 impl QueryError {
@@ -58,8 +94,6 @@ impl QueryError {
 
     /// What kind of I/O error is at the root of an error, if one is.
     pub fn io_kind(error: &DataFusionError) -> Option<std::io::ErrorKind> {
-        use datafusion::arrow::error::ArrowError;
-
         match error.find_root() {
             DataFusionError::IoError(e) => Some(e.kind()),
             DataFusionError::ArrowError(e, _) => match e.as_ref() {
@@ -79,6 +113,10 @@ impl QueryError {
     pub(crate) fn no_catalog(name: &str) -> Self {
         let text = format!("the session has no catalog {name}");
         QueryError::Settings(Box::new(DataFusionError::Internal(text)))
+    }
+
+    pub(crate) fn damaged(path: &Path, reason: String) -> Self {
+        QueryError::Damaged { path: path.display().to_string(), reason }
     }
 
     pub(crate) fn parse(error: DataFusionError) -> Self {

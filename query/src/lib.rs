@@ -15,6 +15,7 @@ pub mod output;
 pub mod pair;
 mod session;
 mod sorted;
+mod stamp;
 mod statement;
 pub mod tables;
 #[cfg(test)]

@@ -1,9 +1,9 @@
-//! Changes to a parsed statement before DataFusion plans it.
+//! Parsed statements: changes before DataFusion plans them, and what they do.
 
 use std::ops::ControlFlow;
 
 use datafusion::sql::parser::{CopyToSource, Statement};
-use datafusion::sql::sqlparser::ast::{VisitMut, VisitorMut};
+use datafusion::sql::sqlparser::ast::{self, VisitMut, VisitorMut};
 
 /// Shows every query of the statement to the visitor, through `EXPLAIN` and `COPY` too.
 pub(crate) fn visit(statement: &mut Statement, visitor: &mut impl VisitorMut<Break = ()>) {
@@ -18,5 +18,25 @@ pub(crate) fn visit(statement: &mut Statement, visitor: &mut impl VisitorMut<Bre
         }
         Statement::Explain(explain) => visit(&mut explain.statement, visitor),
         Statement::CreateExternalTable(_) | Statement::Reset(_) => {}
+    }
+}
+
+/// What a statement does that has no rows to tell it: a session is one run of a program, and the store is only read.
+pub(crate) fn effect(statement: &Statement) -> Option<String> {
+    let made = |name: &ast::ObjectName| format!("{name} is a table for this run only");
+    match statement {
+        Statement::Statement(statement) => match statement.as_ref() {
+            ast::Statement::Set(set) => Some(format!("{set}: set for this run only")),
+            ast::Statement::Drop { names, .. } => {
+                let names: Vec<String> = names.iter().map(ToString::to_string).collect();
+                Some(format!("{} is gone for this run only; no file was touched", names.join(", ")))
+            }
+            ast::Statement::CreateTable(table) => Some(made(&table.name)),
+            ast::Statement::CreateView(view) => Some(made(&view.name)),
+            _ => None,
+        },
+        Statement::CreateExternalTable(table) => Some(made(&table.name)),
+        Statement::Reset(_) => Some("RESET: as it was, for this run only".to_owned()),
+        Statement::CopyTo(_) | Statement::Explain(_) => None,
     }
 }

@@ -167,6 +167,91 @@ fn edges_have_answers() {
     }
 }
 
+/// Two samples a year apart, two ends of time, and two recordings of a minute with a year between them.
+#[test]
+fn time_without_samples_costs_nothing() {
+    const YEAR_NS: i64 = 31_536_000_000_000_000;
+    let options = LagOptions::default();
+    let far = [(0, Some(0.0)), (YEAR_NS, Some(31.5))];
+    assert_eq!(find_lag(&far, &far, &options), None);
+    let ends = [(i64::MIN, Some(0.0)), (i64::MAX, Some(1.0))];
+    assert_eq!(find_lag(&ends, &ends, &options), None);
+    let within = [(0, Some(0.0)), (i64::MAX, Some(1.0))];
+    assert_eq!(find_lag(&within, &within, &options), None);
+    let mut random = Random(7);
+    let levels = levels(&mut random, 60_000 * MS);
+    let load = samples(&mut random, 60_000 * MS, 10 * MS, 0.05, |ts| level(&levels, ts));
+    let value = |ts: i64| 200.0 * level(&levels, ts - 120 * MS);
+    let power = samples(&mut random, 60_000 * MS, 10 * MS, 10.0, value);
+    let alone = find_lag(&load, &power, &options).unwrap();
+    assert!((alone.lag_ns / MS as f64 - 120.0).abs() <= 5.0, "{alone:?}");
+    // Beside a far sample the same minute is one block of time: what it tells is unknown, and told at once.
+    let mut with_far = (load, power);
+    with_far.0.push((YEAR_NS, Some(0.5)));
+    with_far.1.push((YEAR_NS, Some(100.0)));
+    let _ = find_lag(&with_far.0, &with_far.1, &options);
+}
+
+/// The sums do not depend on where the windows begin: against the definition over the whole grid at once.
+#[test]
+fn windows_have_the_values_of_the_whole_grid() {
+    let mut random = Random(3);
+    let span_ns = 400_000 * MS;
+    let load = samples(&mut random, span_ns, 7 * MS, 1.0, |ts| (ts / (700 * MS) % 5) as f64);
+    let mut power = samples(&mut random, span_ns, 13 * MS, 1.0, |ts| (ts / (300 * MS) % 7) as f64);
+    // A gap over a whole window.
+    power.retain(|sample| !(60_000 * MS..250_000 * MS).contains(&sample.0));
+    let step_ns = NonZeroU64::new(10 * MS as u64).unwrap();
+    let start_ns = load[0].0.max(power[0].0);
+    let end_ns = load[load.len() - 1].0.min(power[power.len() - 1].0);
+    let grid = Grid::covering(start_ns, (end_ns - start_ns) as u64, step_ns);
+    let slow = 1_300;
+    let whole = |series: &[Sample]| -> Vec<f64> {
+        let values = crate::resample::resample(series.iter().copied(), grid, 1_000_000_000);
+        let centre = |at: usize| {
+            let around = at.saturating_sub(slow / 2)..(at + slow / 2 + 1).min(grid.count);
+            let known: Vec<f64> = values[around].iter().flatten().copied().collect();
+            values[at].map_or(f64::NAN, |v| v - known.iter().sum::<f64>() / known.len() as f64)
+        };
+        (0..grid.count).map(centre).collect()
+    };
+    let (x, y) = (whole(&load), whole(&power));
+    let windows =
+        Windows { load: &load, power: &power, grid, tolerance_ns: 1_000_000_000, slow, reach: 70 };
+    for lag in [-65_i64, -1, 0, 3, 65] {
+        let mut seen = 0;
+        for (at, a, b) in windows.iter().flat_map(|window| window.lagged(lag).collect::<Vec<_>>()) {
+            let (from, to) = (at + (-lag).max(0) as usize, at + lag.max(0) as usize);
+            assert!((a - x[from]).abs() < 1e-9 || (a.is_nan() && x[from].is_nan()), "{lag} {at}");
+            assert!((b - y[to]).abs() < 1e-9 || (b.is_nan() && y[to].is_nan()), "{lag} {at}");
+            seen += usize::from(!(a + b).is_nan());
+        }
+        let pairs =
+            (0..grid.count as i64).filter(|at| (0..grid.count as i64).contains(&(at + lag)));
+        let known = pairs.filter(|at| !(x[*at as usize] + y[(at + lag) as usize]).is_nan()).count();
+        assert_eq!(seen, known, "{lag}");
+    }
+    for (series, part) in [(&x, true), (&y, false)] {
+        let products: f64 = (windows.iter())
+            .flat_map(|w| {
+                if part {
+                    w.load.later(40).collect::<Vec<_>>()
+                } else {
+                    w.power.later(40).collect()
+                }
+            })
+            .map(|(a, b)| a * b)
+            .filter(|product| !product.is_nan())
+            .sum();
+        let expected: f64 =
+            series.iter().zip(&series[40..]).map(|(a, b)| a * b).filter(|p| !p.is_nan()).sum();
+        assert!(
+            (products - expected).abs() < 1e-9 * expected.abs().max(1.0),
+            "{products} {expected}"
+        );
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
     #[test]
@@ -210,7 +295,16 @@ proptest! {
             pairs.iter().map(|(a, b)| value(a - mean_load, b - mean_power)).sum::<f64>()
         };
         let expected = sum(&|a, b| a * b) / (sum(&|a, _| a * a) * sum(&|_, b| b * b)).sqrt();
-        let found = Pearson::of(&total(&blocks(&load, &power, lag))).unwrap();
+        let series = |values: &[f64]| -> Vec<Sample> {
+            values.iter().enumerate().map(|(at, value)| (at as i64, Some(*value))).collect()
+        };
+        let (load, power) = (series(&load), series(&power));
+        let grid = Grid::covering(0, load.len() as u64 - 1, NonZeroU64::MIN);
+        let windows =
+            Windows { load: &load, power: &power, grid, tolerance_ns: 1, slow: 1_000_000, reach: 20 };
+        let mut blocks = Blocks::default();
+        windows.iter().for_each(|window| add(&mut blocks, &window, lag, grid.count));
+        let found = Pearson::of(&total(&blocks)).unwrap();
         prop_assert!((found.correlation - expected).abs() < 1e-9);
     }
 }

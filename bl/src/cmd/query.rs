@@ -126,6 +126,10 @@ async fn ask(args: &Args, config: &Config) -> anyhow::Result<()> {
 }
 
 async fn write(args: &Args, answer: Answer) -> anyhow::Result<()> {
+    if let Some(effect) = answer.effect() {
+        eprintln!("bl: {effect}");
+        return answer.drain().await.map_err(anyhow::Error::new);
+    }
     let of_file = args.output.as_deref().and_then(Format::of_file);
     let fallback = if args.output.is_none() && std::io::stdout().is_terminal() {
         Format::Table

@@ -6,18 +6,19 @@ use datafusion::common::{DFSchema, Result, ScalarValue, plan_err};
 use datafusion::logical_expr::simplify::SimplifyContext;
 use datafusion::logical_expr::utils::split_conjunction_owned;
 use datafusion::logical_expr::{BinaryExpr, Expr, ExprSchemable, Operator};
-use datafusion::logical_expr_common::type_coercion::binary::comparison_coercion;
 use datafusion::optimizer::simplify_expressions::ExprSimplifier;
+
+use crate::stamp::{nanoseconds_in, stamp_type};
 
 /// What a `MATCH_CONDITION` says.
 #[derive(Debug)]
 pub(super) struct MatchCondition {
     /// Stamp of a left row, over the left columns only.
     pub left: Expr,
-    /// Stamp of a right row, over the right columns only; of the same type as `left`.
+    /// Stamp of a right row, over the right columns only; of the same kind of type as `left`.
     pub right: Expr,
     pub side: Side,
-    /// Largest distance of the two, in the unit of their type.
+    /// Largest distance of the two in nanoseconds.
     pub tolerance: Option<i64>,
 }
 
@@ -80,46 +81,77 @@ impl MatchCondition {
                 );
             }
         };
-        let (left_type, right_type) = (l.get_type(left)?, r.get_type(right)?);
-        let stamp_type = stamp_type(&left_type, &right_type)?;
+        let kind = Kind::common(&stamp_type(&l, left)?, &stamp_type(&r, right)?)?;
         let mut tolerance = None;
         for term in terms {
-            let bound = bound_of(&term, &l, &r, side, &stamp_type)?;
+            let bound = bound_of(&term, &l, &r, side, kind)?;
             tolerance = Some(tolerance.map_or(bound, |other: i64| other.min(bound)));
         }
-        let (l, r) = (l.cast_to(&stamp_type, left)?, r.cast_to(&stamp_type, right)?);
+        let (l, r) = in_one_zone((l, left), (r, right))?;
         Ok(MatchCondition { left: l, right: r, side, tolerance })
     }
 }
 
-/// The type in which both stamps are compared. Only types that are a whole number of some unit, so that
-/// neither the comparison nor a distance is rounded.
-fn stamp_type(left: &DataType, right: &DataType) -> Result<DataType> {
-    let common = if left.is_integer() && right.is_integer() {
-        Some(DataType::Int64)
-    } else {
-        comparison_coercion(left, right)
-    };
-    match common {
-        Some(
-            stamp @ (DataType::Int64
-            | DataType::Timestamp(..)
-            | DataType::Duration(_)
-            | DataType::Time32(_)
-            | DataType::Time64(_)
-            | DataType::Date32
-            | DataType::Date64),
-        ) => Ok(stamp),
-        _ => plan_err!(
-            "MATCH_CONDITION compares stamps of type {left} and {right}; cast both to TIMESTAMP or to \
-             BIGINT"
-        ),
+/// What a stamp counts. Two of one kind are compared in nanoseconds, whatever the unit of each, so that neither the
+/// comparison nor a distance is rounded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Instant,
+    Duration,
+    TimeOfDay,
+    /// A whole number of a unit that nobody told.
+    Number,
+}
+
+impl Kind {
+    fn of(stamp_type: &DataType) -> Self {
+        match stamp_type {
+            DataType::Timestamp(..) | DataType::Date32 | DataType::Date64 => Kind::Instant,
+            DataType::Duration(_) => Kind::Duration,
+            DataType::Time32(_) | DataType::Time64(_) => Kind::TimeOfDay,
+            _ => Kind::Number,
+        }
     }
+
+    fn common(left: &DataType, right: &DataType) -> Result<Self> {
+        if Kind::of(left) != Kind::of(right) {
+            return plan_err!(
+                "MATCH_CONDITION compares stamps of type {left} and {right}; cast both to TIMESTAMP or to \
+                 BIGINT"
+            );
+        }
+        Ok(Kind::of(left))
+    }
+}
+
+/// An instant without a zone that is compared with one in a zone is meant in that zone, as in every comparison of SQL.
+fn in_one_zone(
+    (l, left): (Expr, &DFSchema),
+    (r, right): (Expr, &DFSchema),
+) -> Result<(Expr, Expr)> {
+    let (left_type, right_type) = (l.get_type(left)?, r.get_type(right)?);
+    let placed = |of: &DataType, other: &DataType| match (of, other) {
+        (_, DataType::Timestamp(_, Some(zone))) if matches!(zone.as_ref(), "UTC" | "+00:00") => {
+            None
+        }
+        (DataType::Timestamp(unit, None), DataType::Timestamp(_, zone @ Some(_))) => {
+            Some(DataType::Timestamp(*unit, zone.clone()))
+        }
+        (DataType::Date32 | DataType::Date64, DataType::Timestamp(_, zone @ Some(_))) => {
+            Some(DataType::Timestamp(TimeUnit::Millisecond, zone.clone()))
+        }
+        _ => None,
+    };
+    Ok(match (placed(&left_type, &right_type), placed(&right_type, &left_type)) {
+        (Some(to), _) => (l.cast_to(&to, left)?, r),
+        (_, Some(to)) => (l, r.cast_to(&to, right)?),
+        _ => (l, r),
+    })
 }
 
 /// The largest distance that `term` allows: one of `l - r <= c`, `l - c <= r`, `l <= r + c` or the same
 /// turned round, where `l` is the later stamp.
-fn bound_of(term: &Expr, l: &Expr, r: &Expr, side: Side, stamp_type: &DataType) -> Result<i64> {
+fn bound_of(term: &Expr, l: &Expr, r: &Expr, side: Side, kind: Kind) -> Result<i64> {
     let (later, earlier) = match side {
         Side::AtOrBefore | Side::Before | Side::Nearest => (l, r),
         Side::AtOrAfter | Side::After => (r, l),
@@ -145,8 +177,7 @@ fn bound_of(term: &Expr, l: &Expr, r: &Expr, side: Side, stamp_type: &DataType) 
         (_, Some((c, b))) if small.as_ref() == later && b == earlier => c.clone(),
         _ => return refused(),
     };
-    let distance = distance(constant, stamp_type)?;
-    let bound = if strict { distance - 1 } else { distance };
+    let bound = most(constant, strict, kind)?;
     if bound < 0 {
         return plan_err!("the tolerance in {term} is below zero: no row can be matched");
     }
@@ -168,44 +199,51 @@ fn operands(expr: &Expr, operator: Operator) -> Option<(&Expr, &Expr)> {
     }
 }
 
-/// A constant as a number of units of the stamps: an interval for temporal stamps, a number for others.
-fn distance(constant: Expr, stamp_type: &DataType) -> Result<i64> {
+/// The largest whole number that is at most a constant, or below it where the bound is strict: of nanoseconds, given as
+/// an interval, where the stamps are temporal.
+fn most(constant: Expr, strict: bool, kind: Kind) -> Result<i64> {
     let shown = constant.to_string();
     let simplifier = ExprSimplifier::new(SimplifyContext::default());
     let coerced = simplifier.coerce(constant, &DFSchema::empty())?;
     let Expr::Literal(value, _) = simplifier.simplify(coerced)? else {
         return plan_err!("the tolerance of a MATCH_CONDITION must be a constant, not {shown}");
     };
-    let unit_ns = match stamp_type {
-        DataType::Timestamp(unit, _)
-        | DataType::Duration(unit)
-        | DataType::Time32(unit)
-        | DataType::Time64(unit) => nanoseconds(*unit),
-        DataType::Date32 => 86_400_000_000_000,
-        DataType::Date64 => 1_000_000,
-        _ => {
-            return match value.cast_to(&DataType::Int64)? {
-                ScalarValue::Int64(Some(units)) if value.data_type().is_numeric() => Ok(units),
-                _ => plan_err!(
-                    "the stamps of the MATCH_CONDITION are numbers, so its tolerance must be one, not {shown}"
-                ),
+    let of_type = value.data_type();
+    let whole = match of_type {
+        DataType::Interval(_) if kind != Kind::Number => interval_ns(&value),
+        DataType::Duration(unit) if kind != Kind::Number => {
+            match value.cast_to(&DataType::Int64)? {
+                ScalarValue::Int64(Some(units)) => units.checked_mul(nanoseconds_in(unit)),
+                _ => None,
+            }
+        }
+        _ if kind == Kind::Number && of_type.is_integer() => whole_number(&value),
+        _ if kind == Kind::Number && of_type.is_numeric() => {
+            return match value.cast_to(&DataType::Float64)? {
+                ScalarValue::Float64(Some(number)) if !number.is_nan() => {
+                    Ok(if strict { number.ceil() - 1.0 } else { number.floor() } as i64)
+                }
+                _ => plan_err!("the tolerance of a MATCH_CONDITION must be a number, not {shown}"),
             };
         }
-    };
-    let ns = match value.data_type() {
-        DataType::Interval(_) => interval_ns(&value),
-        DataType::Duration(unit) => match value.cast_to(&DataType::Int64)? {
-            ScalarValue::Int64(Some(units)) => units.checked_mul(nanoseconds(unit)),
-            _ => None,
-        },
         _ => None,
     };
-    match ns {
-        Some(ns) => Ok(ns / unit_ns),
+    match whole {
+        Some(whole) => Ok(if strict { whole.saturating_sub(1) } else { whole }),
+        None if kind == Kind::Number => plan_err!(
+            "the stamps of the MATCH_CONDITION are numbers, so its tolerance must be one, not {shown}"
+        ),
         None => plan_err!(
-            "the tolerance of a MATCH_CONDITION over {stamp_type} must be an interval without months, like \
+            "the tolerance of a MATCH_CONDITION over time must be an interval without months, like \
              INTERVAL '200 milliseconds', not {shown}"
         ),
+    }
+}
+
+fn whole_number(value: &ScalarValue) -> Option<i64> {
+    match value.cast_to(&DataType::Int64) {
+        Ok(ScalarValue::Int64(number)) => number,
+        _ => None,
     }
 }
 
@@ -214,13 +252,4 @@ fn interval_ns(value: &ScalarValue) -> Option<i64> {
     let ScalarValue::IntervalMonthDayNano(Some(interval)) = whole else { return None };
     let days = i64::from(interval.days).checked_mul(86_400_000_000_000)?;
     (interval.months == 0).then_some(days.checked_add(interval.nanoseconds)?)
-}
-
-fn nanoseconds(unit: TimeUnit) -> i64 {
-    match unit {
-        TimeUnit::Second => 1_000_000_000,
-        TimeUnit::Millisecond => 1_000_000,
-        TimeUnit::Microsecond => 1_000,
-        TimeUnit::Nanosecond => 1,
-    }
 }

@@ -17,11 +17,11 @@ use crate::operator::{Kernel, Output, Physical, Planned};
 /// Merges two inputs. It holds the batches of the right one that can still be matched, and one of the left.
 #[derive(Debug, Clone)]
 pub(crate) struct AsOfOn {
-    /// Stamps of left and right rows.
+    /// Stamps of left and right rows, each of any type that is a stamp.
     pub stamps: (Arc<dyn PhysicalExpr>, Arc<dyn PhysicalExpr>),
     /// Which right row is taken.
     pub side: Side,
-    /// Largest distance of the stamps, in the unit of their type.
+    /// Largest distance of the stamps in nanoseconds.
     pub tolerance: Option<i64>,
     /// Pairs of expressions that must be equal.
     pub keys: Vec<(Arc<dyn PhysicalExpr>, Arc<dyn PhysicalExpr>)>,

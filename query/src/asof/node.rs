@@ -18,11 +18,11 @@ pub struct AsOfJoin {
     pub left: Arc<LogicalPlan>,
     /// Right input.
     pub right: Arc<LogicalPlan>,
-    /// Stamps of the left and the right rows, of one type.
+    /// Stamps of the left and the right rows: TIMESTAMP, DATE, TIME or DURATION of any unit, or whole nanoseconds.
     pub stamps: (Expr, Expr),
     /// Which right row is taken.
     pub side: Side,
-    /// Largest distance of the stamps, in the unit of their type.
+    /// Largest distance of the stamps in nanoseconds.
     pub tolerance: Option<i64>,
     /// Pairs of expressions of one type that must be equal.
     pub keys: Vec<(Expr, Expr)>,

@@ -21,8 +21,9 @@ use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use futures::StreamExt;
 
 use super::kernel::AsOfOn;
-use crate::columns::{Keys, stamps, usable};
+use crate::columns::{Keys, usable};
 use crate::operator::Output;
+use crate::stamp::nanoseconds;
 
 /// Pieces shorter than this are gathered from several right batches at once instead of cut apart.
 const SHORT_PIECE_ROWS: usize = 64;
@@ -174,7 +175,7 @@ impl Merge {
     fn accept_left(&mut self, batch: RecordBatch) -> Result<()> {
         let elapsed = self.metrics.elapsed_compute().clone();
         let _timer = elapsed.timer();
-        let (ts, valid) = stamps(&self.stamps.0, &batch)?;
+        let (ts, valid) = nanoseconds(&self.stamps.0, &batch)?;
         let keys =
             self.keys.as_mut().map(|keys| keys.number(&self.key_exprs.0, &batch)).transpose()?;
         let batch = batch.project(&self.left_columns)?;
@@ -185,7 +186,7 @@ impl Merge {
     fn accept_right(&mut self, batch: RecordBatch) -> Result<()> {
         let elapsed = self.metrics.elapsed_compute().clone();
         let _timer = elapsed.timer();
-        let (mut ts, valid) = stamps(&self.stamps.1, &batch)?;
+        let (mut ts, valid) = nanoseconds(&self.stamps.1, &batch)?;
         let mut keys =
             self.keys.as_mut().map(|keys| keys.number(&self.key_exprs.1, &batch)).transpose()?;
         let mut batch = batch.project(&self.right_columns)?;

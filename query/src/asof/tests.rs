@@ -68,6 +68,101 @@ async fn a_tolerance_in_the_condition() {
     }
 }
 
+/// A distance of 1 ms or 2 ms, in stamps of any units, against tolerances that are no whole number of those units.
+#[tokio::test]
+async fn a_tolerance_is_not_rounded_to_the_unit_of_the_stamps() {
+    const UNITS: [u32; 4] = [0, 3, 6, 9];
+    for (left, right) in UNITS.into_iter().flat_map(|l| UNITS.map(|r| (l, r))) {
+        for (distance_ms, bound, is_near) in [
+            (1, "< INTERVAL '1500 microseconds'", true),
+            (1, "<= INTERVAL '1500 microseconds'", true),
+            (1, "< INTERVAL '1 millisecond'", false),
+            (1, "<= INTERVAL '1 millisecond'", true),
+            (1, "<= INTERVAL '999 microseconds'", false),
+            (2, "<= INTERVAL '1999999 nanoseconds'", false),
+            (2, "< INTERVAL '2000001 nanoseconds'", true),
+            (2, "< INTERVAL '2 milliseconds'", false),
+        ] {
+            // Seconds hold no milliseconds: there the same numbers are seconds.
+            let is_coarse = left == 0 || right == 0;
+            let scale = if is_coarse { "second" } else { "millisecond" };
+            let bound = match is_coarse {
+                true => {
+                    bound.replace("microsecond", "millisecond").replace("nanosecond", "microsecond")
+                }
+                false => bound.to_owned(),
+            };
+            let bound = match is_coarse {
+                true => bound
+                    .replace("1 millisecond'", "1 second'")
+                    .replace("2 milliseconds'", "2 seconds'"),
+                false => bound,
+            };
+            let stamp = |count: i64, digits: u32| {
+                format!(
+                    "CAST(TIMESTAMP '2026-01-01' + INTERVAL '{count} {scale}s' AS TIMESTAMP({digits}))"
+                )
+            };
+            let query = session(&[
+                &format!("CREATE TABLE a AS SELECT {} AS ts", stamp(5, left)),
+                &format!(
+                    "CREATE TABLE b AS SELECT {} AS ts, 7 AS v",
+                    stamp(5 - distance_ms, right)
+                ),
+            ])
+            .await;
+            let sql = format!(
+                "SELECT v FROM a ASOF JOIN b MATCH_CONDITION (a.ts >= b.ts AND a.ts - b.ts {bound})"
+            );
+            let expected = if is_near { "7" } else { "" };
+            assert_eq!(
+                rows(&query, &sql).await,
+                [expected],
+                "{left} {right} {distance_ms} {bound}"
+            );
+        }
+    }
+    let query = session(&[A, B]).await;
+    for (bound, expected) in [("< 1.5", "101"), ("<= 1.5", "101"), ("< 1.0", ""), ("<= 0.9", "")] {
+        let sql = format!(
+            "SELECT v FROM a ASOF JOIN b MATCH_CONDITION (a.ts > b.ts AND a.ts - b.ts {bound}) WHERE id = 11"
+        );
+        assert_eq!(rows(&query, &sql).await, [expected], "{bound}");
+    }
+}
+
+#[tokio::test]
+async fn stamps_of_one_kind_are_compared_exactly_whatever_their_unit() {
+    for (left, right) in [
+        ("TIMESTAMP '2026-01-02'", "DATE '2026-01-02'"),
+        ("DATE '2026-01-02'", "arrow_cast(TIMESTAMP '2026-01-02', 'Timestamp(s)')"),
+        (
+            "arrow_cast(TIMESTAMP '2026-01-02T00:00:00', 'Timestamp(ns, \"UTC\")')",
+            "arrow_cast(TIMESTAMP '2026-01-02T00:00:00', 'Timestamp(ms)')",
+        ),
+        ("TIME '10:00:00'", "arrow_cast(TIME '10:00:00', 'Time32(s)')"),
+        ("arrow_cast(1500, 'Duration(ms)')", "arrow_cast(1500000, 'Duration(us)')"),
+        ("CAST(7 AS INT)", "CAST(7 AS BIGINT UNSIGNED)"),
+    ] {
+        for (operator, expected) in [(">=", "1"), (">", "")] {
+            let sql = format!(
+                "SELECT v FROM (SELECT {left} AS ts) a ASOF JOIN (SELECT {right} AS ts, 1 AS v) b \
+                 MATCH_CONDITION (a.ts {operator} b.ts)"
+            );
+            assert_eq!(rows(&session(&[]).await, &sql).await, [expected], "{sql}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_stamp_that_nanoseconds_do_not_reach_is_told() {
+    let query = session(&[]).await;
+    let sql = "SELECT v FROM (SELECT arrow_cast(253402300799, 'Timestamp(s)') AS ts) a \
+        ASOF JOIN (SELECT TIMESTAMP '2026-01-01' AS ts, 1 AS v) b MATCH_CONDITION (a.ts >= b.ts)";
+    let found = error(&query, sql).await;
+    assert!(found.contains("holds 9999-12-31T23:59:59, which nanoseconds do not reach"), "{found}");
+}
+
 #[tokio::test]
 async fn chains_subqueries_and_other_joins() {
     let query = session(&[A, B]).await;
@@ -91,7 +186,9 @@ async fn what_is_refused_says_why() {
         ("MATCH_CONDITION (a.ts = b.ts)", "compares with >=, >, <= or <, not with ="),
         ("MATCH_CONDITION (a.ts >= a.id)", "one of the right"),
         ("MATCH_CONDITION (a.ts)", "must begin with a comparison"),
-        ("MATCH_CONDITION (a.k >= b.k)", "cast both to TIMESTAMP or to BIGINT"),
+        ("MATCH_CONDITION (a.k >= b.k)", "k is Utf8"),
+        ("MATCH_CONDITION (a.ts >= CAST(b.ts AS DOUBLE))", "a stamp is a TIMESTAMP"),
+        ("MATCH_CONDITION (a.ts >= to_timestamp(b.ts))", "cast both to TIMESTAMP or to BIGINT"),
         ("MATCH_CONDITION (a.ts >= b.ts AND a.id > 3)", "belong into WHERE"),
         ("MATCH_CONDITION (a.ts >= b.ts AND a.ts - b.ts < 0)", "below zero"),
         ("MATCH_CONDITION (a.ts >= b.ts) ON a.k > b.k", "holds equalities"),

@@ -17,7 +17,7 @@ use crate::operator::{Kernel, Output, Physical, Planned};
 pub(crate) struct EnergyOn {
     /// How.
     pub what: EnergyWhat,
-    /// The two instants of a row: TIMESTAMP, or BIGINT nanoseconds.
+    /// The two instants of a row: TIMESTAMP, DATE, TIME or DURATION, or whole nanoseconds.
     pub span: (Arc<dyn PhysicalExpr>, Arc<dyn PhysicalExpr>),
     /// Time and watts of a power sample.
     pub sample: (Arc<dyn PhysicalExpr>, Arc<dyn PhysicalExpr>),

@@ -9,6 +9,8 @@ use datafusion::arrow::datatypes::{DataType, Field};
 use datafusion::common::{DFSchema, DFSchemaRef, Result, internal_err};
 use datafusion::logical_expr::{Expr, LogicalPlan, UserDefinedLogicalNodeCore};
 
+use crate::stamp::{require_number, stamp_type};
+
 /// How power is integrated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd)]
 pub struct EnergyWhat {
@@ -40,7 +42,7 @@ pub struct Energy {
     pub power: Arc<LogicalPlan>,
     /// How it is integrated.
     pub what: EnergyWhat,
-    /// The two instants of a row: TIMESTAMP, or BIGINT nanoseconds.
+    /// The two instants of a row: TIMESTAMP, DATE, TIME or DURATION, or whole nanoseconds.
     pub span: (Expr, Expr),
     /// Time and watts of a power sample.
     pub sample: (Expr, Expr),
@@ -51,7 +53,8 @@ impl Energy {
     /// A node over rows and power samples.
     ///
     /// # Errors
-    /// When the input has a column `energy_j` without a qualifier already.
+    /// When the input has a column `energy_j` without a qualifier already, where an instant is no stamp or the power no
+    /// number.
     pub fn try_new(
         input: Arc<LogicalPlan>,
         power: Arc<LogicalPlan>,
@@ -59,6 +62,10 @@ impl Energy {
         span: (Expr, Expr),
         sample: (Expr, Expr),
     ) -> Result<Self> {
+        stamp_type(&span.0, input.schema())?;
+        stamp_type(&span.1, input.schema())?;
+        stamp_type(&sample.0, power.schema())?;
+        require_number(&sample.1, power.schema(), "power in watts")?;
         let added = (None, Arc::new(added_field()));
         let fields = input.schema().iter().map(|(q, f)| (q.cloned(), Arc::clone(f))).chain([added]);
         let schema = DFSchema::new_with_metadata(fields.collect(), Default::default())?;

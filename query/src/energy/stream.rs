@@ -15,8 +15,8 @@ use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use futures::StreamExt;
 
 use super::kernel::EnergyOn;
-use crate::columns::nanoseconds;
 use crate::operator::Output;
+use crate::stamp::nanoseconds;
 
 /// Starts the integration. `columns` are those put out, counted over the input's and the one added.
 pub(super) fn integrate(

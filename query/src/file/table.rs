@@ -7,7 +7,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::catalog::{ScanArgs, ScanResult, Session, TableProvider};
-use datafusion::common::Result;
+use datafusion::common::{Result, Statistics};
 use datafusion::datasource::TableType;
 use datafusion::datasource::file_format::FileFormat;
 use datafusion::datasource::file_format::csv::CsvFormat;
@@ -15,7 +15,7 @@ use datafusion::datasource::file_format::parquet::ParquetFormat;
 use datafusion::datasource::listing::{
     ListingOptions, ListingTable, ListingTableConfig, ListingTableUrl,
 };
-use datafusion::datasource::physical_plan::{FileScanConfig, FileScanConfigBuilder};
+use datafusion::datasource::physical_plan::{FileGroup, FileScanConfig, FileScanConfigBuilder};
 use datafusion::datasource::source::DataSourceExec;
 use datafusion::error::DataFusionError;
 use datafusion::logical_expr::{Expr, TableProviderFilterPushDown};
@@ -173,7 +173,8 @@ impl TableProvider for SortedFile {
         state: &dyn Session,
         args: ScanArgs<'a>,
     ) -> Result<ScanResult> {
-        let plan = Arc::clone(self.listing.scan_with_args(state, args).await?.plan());
+        let plan =
+            with_open_floats(Arc::clone(self.listing.scan_with_args(state, args).await?.plan()));
         let column = self.order.as_ref().and_then(|name| plan.schema().index_of(name).ok());
         Ok(match column {
             Some(column) => {
@@ -192,11 +193,47 @@ impl TableProvider for SortedFile {
     }
 }
 
+fn file_scan(plan: &Arc<dyn ExecutionPlan>) -> Option<&FileScanConfig> {
+    plan.downcast_ref::<DataSourceExec>()?.data_source().downcast_ref::<FileScanConfig>()
+}
+
+/// Takes the bounds of float columns for estimates: Parquet leaves NaN out of them, so that DataFusion 55 makes one number
+/// of a column that holds this number and NaN.
+fn with_open_floats(plan: Arc<dyn ExecutionPlan>) -> Arc<dyn ExecutionPlan> {
+    let Some(scan) = file_scan(&plan) else { return plan };
+    let schema = Arc::clone(scan.file_source.table_schema().table_schema());
+    let open = |statistics: &Statistics| {
+        let mut statistics = statistics.clone();
+        for (column, field) in statistics.column_statistics.iter_mut().zip(schema.fields()) {
+            if field.data_type().is_floating() {
+                column.min_value = std::mem::take(&mut column.min_value).to_inexact();
+                column.max_value = std::mem::take(&mut column.max_value).to_inexact();
+            }
+        }
+        statistics
+    };
+    let groups = scan.file_groups.iter().map(|group| {
+        let files = group.iter().cloned().map(|mut file| {
+            file.statistics = file.statistics.map(|statistics| Arc::new(open(&statistics)));
+            file
+        });
+        let opened = FileGroup::new(files.collect());
+        match group.file_statistics(None) {
+            Some(statistics) => opened.with_statistics(Arc::new(open(statistics))),
+            None => opened,
+        }
+    });
+    let scan = FileScanConfigBuilder::from(scan.clone())
+        .with_statistics(open(&scan.statistics()))
+        .with_file_groups(groups.collect())
+        .build();
+    DataSourceExec::from_data_source(scan)
+}
+
 /// Keeps the optimizer from cutting a file into ranges: for an operator that wants its rows in order they
 /// would be merged row by row again, for more work and twice the row groups in memory.
 fn in_one_piece(plan: Arc<dyn ExecutionPlan>) -> Arc<dyn ExecutionPlan> {
-    let Some(source) = plan.downcast_ref::<DataSourceExec>() else { return plan };
-    let Some(scan) = source.data_source().downcast_ref::<FileScanConfig>() else { return plan };
+    let Some(scan) = file_scan(&plan) else { return plan };
     // A declared partitioning is what the optimizer leaves alone.
     let partitioning = Partitioning::UnknownPartitioning(scan.file_groups.len());
     let scan = FileScanConfigBuilder::from(scan.clone())

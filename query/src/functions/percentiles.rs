@@ -13,6 +13,16 @@ use datafusion::logical_expr::{
     Accumulator, AggregateUDF, AggregateUDFImpl, Signature, Volatility,
 };
 
+/// Refuses an argument that is no number; `which` of them is a word like first.
+pub(crate) fn require_number(function: &str, which: &str, data_type: &DataType) -> Result<()> {
+    if data_type.is_numeric() || data_type.is_null() {
+        return Ok(());
+    }
+    plan_err!(
+        "{function}: its {which} argument is {data_type}: it must be a number; write CAST(… AS DOUBLE)"
+    )
+}
+
 /// The aggregates of this crate.
 pub(crate) fn aggregates() -> [AggregateUDF; 5] {
     let signature = Signature::variadic_any(Volatility::Immutable);
@@ -101,6 +111,7 @@ impl AggregateUDFImpl for Selection {
                 self.name()
             );
         }
+        require_number(self.name(), "first", &arg_types[0])?;
         Ok(DataType::new_list(self.answer.data_type(), true))
     }
 

@@ -11,15 +11,15 @@ use datafusion::logical_expr::expr_fn::cast;
 use datafusion::logical_expr::planner::{
     PlannedRelation, RelationPlanner, RelationPlannerContext, RelationPlanning,
 };
-use datafusion::logical_expr::{
-    Expr, ExprSchemable, Extension, LogicalPlan, LogicalPlanBuilder, col, lit,
-};
+use datafusion::logical_expr::{Expr, Extension, LogicalPlan, LogicalPlanBuilder, col, lit};
 use datafusion::sql::sqlparser::ast::{ObjectName, TableFactor, TableFunctionArgs};
 
 use super::arguments::{Arguments, existing};
+use super::as_of;
 use crate::asof::AsOfJoin;
 use crate::energy::{Energy, EnergyWhat};
 use crate::pair::{KeyRule, PairStages, PairWhat};
+use crate::stamp::{nanoseconds_of, require_number, stamp_type};
 
 const PAIR: &[&str] =
     &["stage_a", "stage_b", "relation", "ts", "stage", "key", "group", "window_ms", "drops"];
@@ -52,6 +52,7 @@ pub(super) enum Function {
     Pair,
     Energy,
     Latency,
+    AsOf,
 }
 
 /// The function of this name, if it is one of ours.
@@ -60,6 +61,7 @@ pub(super) fn named(name: &ObjectName) -> Option<Function> {
         "pair" => Some(Function::Pair),
         "energy" => Some(Function::Energy),
         "latency" => Some(Function::Latency),
+        "as_of" => Some(Function::AsOf),
         _ => None,
     }
 }
@@ -71,6 +73,7 @@ impl Function {
             Function::Pair => &[("relation", Some("pipeline"))],
             Function::Energy => &[("relation", None), ("power", Some("benchlab"))],
             Function::Latency => &[("relation", None), ("power", Some("benchlab"))],
+            Function::AsOf => &[("relation", None), ("series", Some("benchlab"))],
         }
     }
 }
@@ -95,13 +98,16 @@ impl RelationPlanner for TableFunctions {
             Some(Function::Pair) => plan_pair(args, context)?,
             Some(Function::Energy) => plan_energy(args, context)?,
             Some(Function::Latency) => plan_latency(args, context)?,
+            Some(Function::AsOf) => as_of::plan(args, context)?,
             None => return plan_err!("no such table function"),
         };
         Ok(RelationPlanning::Planned(Box::new(PlannedRelation::new(plan, alias))))
     }
 }
 
-fn extension(node: impl datafusion::logical_expr::UserDefinedLogicalNodeCore) -> LogicalPlan {
+pub(super) fn extension(
+    node: impl datafusion::logical_expr::UserDefinedLogicalNodeCore,
+) -> LogicalPlan {
     LogicalPlan::Extension(Extension { node: Arc::new(node) })
 }
 
@@ -158,7 +164,9 @@ fn power(args: &mut Arguments, context: &mut dyn RelationPlannerContext) -> Resu
     let plan = args.relation("power", context)?;
     let schema = Arc::clone(plan.schema());
     let ts = args.column("power_ts", &["ts", "ts_ns"], &schema, context)?;
+    stamp_type(&ts, &schema)?;
     let watts = args.column("power_w", &["sys_w", "power_w"], &schema, context)?;
+    require_number(&watts, &schema, "power in watts")?;
     Ok(Power { plan, ts, watts })
 }
 
@@ -202,6 +210,9 @@ fn plan_latency(
         let given =
             args.columns(name, &power_schema, context)?.map(|mut columns| columns.remove(0));
         let found = given.or_else(|| existing(&[default], &power_schema).into_iter().next());
+        if let Some(column) = &found {
+            require_number(column, &power_schema, name)?;
+        }
         Ok(found
             .unwrap_or_else(|| cast(lit(datafusion::common::ScalarValue::Null), DataType::Float64)))
     };
@@ -216,8 +227,8 @@ fn plan_latency(
         .alias("power")?
         .build()?;
     let joined = as_of_power(pairs, &samples, &ts, what.tolerance_ns)?;
-    let to = nanoseconds(ts.clone(), joined.schema())? + col("latency_ns");
-    let from = nanoseconds(ts.clone(), joined.schema())?;
+    let from = nanoseconds_of(ts.clone(), joined.schema())?;
+    let to = from.clone() + col("latency_ns");
     let sample = (column("power", "power_ts"), column("power", "power_w"));
     let with_energy = extension(Energy::try_new(
         Arc::new(joined),
@@ -226,7 +237,7 @@ fn plan_latency(
         (from.clone(), to),
         sample,
     )?);
-    let age_ns = from - nanoseconds(column("power", "power_ts"), with_energy.schema())?;
+    let age_ns = from - nanoseconds_of(column("power", "power_ts"), with_energy.schema())?;
     let named = [
         lit(stage_a).alias("stage_a"),
         lit(stage_b).alias("stage_b"),
@@ -263,26 +274,8 @@ fn as_of_power(
     ts: &Expr,
     tolerance_ns: i64,
 ) -> Result<LogicalPlan> {
-    let stamps = (
-        nanoseconds(ts.clone(), pairs.schema())?,
-        nanoseconds(column("power", "power_ts"), samples.schema())?,
-    );
+    let stamps = (ts.clone(), column("power", "power_ts"));
     let (pairs, samples) = (Arc::new(pairs), Arc::new(samples.clone()));
     let side = Side::AtOrBefore;
     Ok(extension(AsOfJoin::try_new(pairs, samples, stamps, side, Some(tolerance_ns), Vec::new())?))
-}
-
-/// A stamp as BIGINT nanoseconds.
-fn nanoseconds(stamp: Expr, schema: &datafusion::common::DFSchema) -> Result<Expr> {
-    use datafusion::arrow::datatypes::TimeUnit;
-    Ok(match stamp.get_type(schema)? {
-        DataType::Int64 => stamp,
-        DataType::Timestamp(TimeUnit::Nanosecond, _) => cast(stamp, DataType::Int64),
-        DataType::Timestamp(_, zone) => {
-            cast(cast(stamp, DataType::Timestamp(TimeUnit::Nanosecond, zone)), DataType::Int64)
-        }
-        other => {
-            return plan_err!("a stamp is a TIMESTAMP or BIGINT nanoseconds, not {other}: cast it");
-        }
-    })
 }

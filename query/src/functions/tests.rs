@@ -66,6 +66,217 @@ async fn the_first_key_that_both_stages_tell_pairs_them() {
     assert_eq!(rows(&query, given).await, ["1", "2", "4 5"]);
 }
 
+/// 60 frames that end in the reverse order of blocks of three, 25 ms later: by order alone they are wrong.
+const UIDS: &str = "CREATE TABLE uids AS SELECT value * 1000000 AS ts, 'in' AS stage, value AS n FROM range(0, 60) \
+    UNION ALL SELECT value * 1000000 + 25000000 + (1 - value % 3) * 2000000, 'out', value FROM range(0, 60)";
+
+#[tokio::test]
+async fn keys_of_any_type_that_is_told_apart_pair_by_their_value() {
+    let query = session(&[UIDS]).await;
+    let by_number =
+        "SELECT n, latency_ns FROM pair('in', 'out', relation => uids, key => n) ORDER BY n";
+    let expected = rows(&query, by_number).await;
+    assert_eq!(&expected[..3], ["0 27000000", "1 25000000", "2 23000000"]);
+    assert_eq!(expected.len(), 60);
+    for key in [
+        "'frame ' || n",
+        "arrow_cast('frame ' || n, 'LargeUtf8')",
+        "arrow_cast('frame ' || n, 'Utf8View')",
+        "arrow_cast('frame ' || n, 'Dictionary(Int32, Utf8)')",
+        "arrow_cast('frame ' || n, 'Binary')",
+        "arrow_cast(arrow_cast(lpad(CAST(n AS VARCHAR), 4, '0'), 'Binary'), 'FixedSizeBinary(4)')",
+        "CAST(n AS DECIMAL(20, 3)) + 0.125",
+        "CAST(n AS DECIMAL(20, 0)) + CAST('1000000000000000000000000' AS DECIMAL(30, 0))",
+        "arrow_cast(n, 'UInt64') + arrow_cast('18446744073709551000', 'UInt64')",
+        "CAST(n AS TINYINT)",
+        "arrow_cast(n, 'Timestamp(ms)')",
+        "arrow_cast(CAST(n AS INT), 'Date32')",
+        "arrow_cast(CAST(n AS INT), 'Time32(s)')",
+        "struct(n % 7, 'camera ' || n)",
+        "make_array(n, n + 1)",
+    ] {
+        let sql = format!(
+            "SELECT n, latency_ns FROM pair('in', 'out', key => uid, \
+             relation => (SELECT ts, stage, n, {key} AS uid FROM uids)) ORDER BY n"
+        );
+        assert_eq!(rows(&query, &sql).await, expected, "{key}");
+        // The key comes out as it went in.
+        let kept = format!(
+            "SELECT count(*) FROM pair('in', 'out', key => uid, \
+             relation => (SELECT ts, stage, n, {key} AS uid FROM uids)) \
+             WHERE uid = {key} AND latency_ns IS NOT NULL"
+        );
+        assert_eq!(rows(&query, &kept).await, ["60"], "{key}");
+    }
+    // Two values and no more: each waits for the next of its own.
+    let parity = "SELECT count(latency_ns), min(latency_ns) FROM pair('in', 'out', key => odd, \
+        relation => (SELECT ts, stage, n % 2 = 1 AS odd FROM uids))";
+    let as_number = parity.replace("n % 2 = 1", "n % 2");
+    assert_eq!(rows(&query, parity).await, rows(&query, &as_number).await);
+}
+
+#[tokio::test]
+async fn an_event_without_a_key_of_text_is_left_out() {
+    let query = session(&["CREATE TABLE e AS SELECT * FROM (VALUES \
+        (1, 'in', 'a', 1), (2, 'in', NULL, 2), (3, 'out', NULL, 2), (4, 'in', '', NULL), (5, 'out', '', NULL), \
+        (6, 'out', 'a', 1)) AS t(ts, stage, uid, part)"])
+    .await;
+    let sql =
+        "SELECT ts, uid, latency_ns FROM pair('in', 'out', relation => e, key => uid) ORDER BY ts";
+    assert_eq!(rows(&query, sql).await, ["1 a 5", "4  1"]);
+    let together = "SELECT ts, latency_ns FROM pair('in', 'out', relation => e, key => struct(uid, part)) ORDER BY ts";
+    assert_eq!(rows(&query, together).await, ["1 5"]);
+}
+
+#[tokio::test]
+async fn keys_that_cannot_be_compared_are_refused_by_name_and_type() {
+    let query = session(&[UIDS]).await;
+    let sql = "SELECT * FROM pair('in', 'out', key => uid, relation => (SELECT ts, stage, n * 1.5e0 AS uid FROM uids))";
+    let found = error(&query, sql).await;
+    assert!(found.contains("uid is Float64: floats are not compared for equality"), "{found}");
+}
+
+#[tokio::test]
+async fn stamps_of_every_exact_type_pair_and_come_out_as_they_went_in() {
+    let query = session(&[]).await;
+    for (stamp, unit_ns) in [
+        ("arrow_cast({n}, 'Timestamp(s)')", 1_000_000_000_i64),
+        ("arrow_cast({n}, 'Timestamp(ms, \"UTC\")')", 1_000_000),
+        ("arrow_cast({n}, 'Timestamp(us)')", 1_000),
+        ("arrow_cast({n}, 'Timestamp(ns)')", 1),
+        ("arrow_cast(CAST({n} AS INT), 'Date32')", 86_400_000_000_000),
+        ("arrow_cast({n}, 'Date64')", 1_000_000),
+        ("arrow_cast({n}, 'Duration(ms)')", 1_000_000),
+        ("arrow_cast(CAST({n} AS INT), 'Time32(s)')", 1_000_000_000),
+        ("arrow_cast({n}, 'Time64(us)')", 1_000),
+        ("CAST({n} AS INT)", 1),
+        ("CAST({n} AS BIGINT UNSIGNED)", 1),
+    ] {
+        let at = |n: i64| stamp.replace("{n}", &n.to_string());
+        let events = format!(
+            "(SELECT {} AS ts, 'in' AS stage, 1 AS frame UNION ALL SELECT {}, 'out', 1)",
+            at(4),
+            at(9)
+        );
+        let sql = format!(
+            "SELECT ts = {}, latency_ns FROM pair('in', 'out', relation => {events}, window_ms => 1000000000)",
+            at(4)
+        );
+        assert_eq!(rows(&query, &sql).await, [format!("true {}", 5 * unit_ns)], "{stamp}");
+        let energy = format!(
+            "SELECT energy_j FROM energy(relation => (SELECT {} AS a, {} AS b), \"from\" => a, \"to\" => b, \
+             power => (SELECT {} AS ts, 3.0 AS sys_w UNION ALL SELECT {}, 3.0), tolerance_ms => 1000000000)",
+            at(4),
+            at(9),
+            at(4),
+            at(9)
+        );
+        let joules = 15.0 * unit_ns as f64 / 1e9;
+        let found: f64 = rows(&query, &energy).await[0].parse().unwrap();
+        assert!((found - joules).abs() <= 1e-12 * joules, "{stamp}: {found} for {joules}");
+        let latency = format!(
+            "SELECT latency_ms, power_w, energy_j FROM latency('in', 'out', relation => {events}, \
+             power => (SELECT {} AS ts, 3.0 AS sys_w UNION ALL SELECT {}, 3.0), \
+             window_ms => 1000000000, tolerance_ms => 1000000000)",
+            at(4),
+            at(9)
+        );
+        let found: Vec<f64> =
+            rows(&query, &latency).await[0].split(' ').map(|cell| cell.parse().unwrap()).collect();
+        let expected = [5.0 * unit_ns as f64 / 1e6, 3.0, joules];
+        let is_near =
+            |(found, expected): (&f64, &f64)| (found - expected).abs() <= 1e-12 * expected;
+        assert!(found.iter().zip(&expected).all(is_near), "{stamp}: {found:?} for {expected:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_no_stamp_is_refused_by_name_and_type() {
+    let query = session(&[EVENTS, POWER]).await;
+    for (stamp, text) in [
+        ("CAST(ts_ns AS DOUBLE)", "moment is Float64: a stamp is a TIMESTAMP"),
+        ("CAST(ts_ns AS DECIMAL(20, 3))", "moment is Decimal128(20, 3): a stamp is"),
+        ("CAST(ts_ns AS VARCHAR)", "to_timestamp_nanos(moment)"),
+        ("ts_ns > 0", "moment is Boolean: a stamp is"),
+        ("INTERVAL '1 second'", "moment is Interval"),
+    ] {
+        let events = format!("(SELECT {stamp} AS moment, ts_ns AS sure, stage, frame FROM events)");
+        let watts = format!("(SELECT {} AS moment, sys_w FROM watts)", stamp);
+        for call in [
+            format!("pair('in', 'out', relation => {events}, ts => moment)"),
+            format!("latency('in', 'out', relation => {events}, ts => moment, power => watts)"),
+            format!(
+                "latency('in', 'out', relation => events, power => {watts}, power_ts => moment)"
+            ),
+            format!(
+                "energy(relation => {events}, \"from\" => moment, \"to\" => sure, power => watts)"
+            ),
+            format!(
+                "energy(relation => {events}, \"from\" => sure, \"to\" => moment, power => watts)"
+            ),
+            format!(
+                "energy(relation => events, \"from\" => ts_ns, \"to\" => ts_ns, power => {watts}, power_ts => moment)"
+            ),
+            format!("events ASOF JOIN {watts} w MATCH_CONDITION (events.ts_ns >= w.moment)"),
+        ] {
+            let sql = format!("EXPLAIN SELECT * FROM {call}");
+            let found = error(&query, &sql).await;
+            assert!(found.contains(text), "{call}: {found}");
+        }
+        let lag = format!("EXPLAIN SELECT power_lag({stamp}, 1.0, 2.0) FROM events");
+        let found = error(&query, &lag).await;
+        assert!(found.contains("power_lag: its first argument is"), "{lag}: {found}");
+    }
+    let far = "SELECT * FROM pair('in', 'out', relation => (SELECT arrow_cast(ts_ns + 9223372036854, 'Timestamp(ms)') AS ts, \
+        stage, frame FROM events))";
+    let found = error(&query, far).await;
+    assert!(found.contains("ts@") && found.contains("which nanoseconds do not reach"), "{found}");
+}
+
+#[tokio::test]
+async fn text_is_refused_where_a_number_is_meant() {
+    let query = session(&[EVENTS, POWER]).await;
+    let text = "(SELECT ts_ns, 'much' AS sys_w, 'more' AS cpu_w, 3.0 AS w FROM watts)";
+    for (sql, expected) in [
+        (
+            format!(
+                "SELECT * FROM energy(relation => events, \"from\" => ts_ns, \"to\" => ts_ns, power => {text})"
+            ),
+            "sys_w is Utf8: power in watts must be a number",
+        ),
+        (
+            format!("SELECT * FROM latency('in', 'out', relation => events, power => {text})"),
+            "sys_w is Utf8: power in watts must be a number",
+        ),
+        (
+            format!(
+                "SELECT * FROM latency('in', 'out', relation => events, power => {text}, power_w => w)"
+            ),
+            "cpu_w is Utf8: cpu_w must be a number",
+        ),
+        (
+            "SELECT percentiles(stage, 0.5) FROM events".to_owned(),
+            "percentiles: its first argument is Utf8",
+        ),
+        (
+            "SELECT histogram(stage, 0, 1) FROM events".to_owned(),
+            "histogram: its first argument is Utf8",
+        ),
+        (
+            "SELECT power_lag(ts_ns, stage, 1.0) FROM events".to_owned(),
+            "power_lag: its second argument is Utf8",
+        ),
+        (
+            "SELECT power_lag(ts_ns, 1.0, stage) FROM events".to_owned(),
+            "power_lag: its third argument is Utf8",
+        ),
+        ("SELECT avg(stage) FROM events".to_owned(), "avg"),
+    ] {
+        let found = error(&query, &sql).await;
+        assert!(found.contains(expected), "{sql}: {found}");
+    }
+}
+
 #[tokio::test]
 async fn energy_by_trapezoid_and_by_hold() {
     let query = session(&[SPANS, POWER]).await;

@@ -20,7 +20,7 @@ use crate::sorted::ASCENDING;
 pub(crate) struct PairOn {
     /// Which events.
     pub what: PairWhat,
-    /// Time of an event: TIMESTAMP, or BIGINT nanoseconds.
+    /// Time of an event: TIMESTAMP, DATE, TIME or DURATION, or whole nanoseconds.
     pub ts: Arc<dyn PhysicalExpr>,
     /// Name of its stage.
     pub stage: Arc<dyn PhysicalExpr>,

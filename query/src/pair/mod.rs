@@ -1,6 +1,7 @@
 //! `pair('ingress', 'encoded', …)`: every frame that entered a stage, with the time it took to another.
 
 mod kernel;
+mod keys;
 mod node;
 mod pairing;
 mod stream;

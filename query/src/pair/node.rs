@@ -8,6 +8,9 @@ use datafusion::arrow::datatypes::{DataType, Field};
 use datafusion::common::{DFSchema, DFSchemaRef, Result, internal_err};
 use datafusion::logical_expr::{Expr, LogicalPlan, UserDefinedLogicalNodeCore};
 
+use super::keys::require_key;
+use crate::stamp::stamp_type;
+
 /// Which of its keys a frame is paired by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd)]
 pub enum KeyRule {
@@ -41,11 +44,11 @@ pub struct PairStages {
     pub input: Arc<LogicalPlan>,
     /// What is paired.
     pub what: PairWhat,
-    /// Time of an event: TIMESTAMP, or BIGINT nanoseconds.
+    /// Time of an event: TIMESTAMP, DATE, TIME or DURATION, or whole nanoseconds.
     pub ts: Expr,
     /// Name of its stage.
     pub stage: Expr,
-    /// What identifies its frame, best first: whole numbers or stamps. One where it is [`KeyRule::Given`], else at most
+    /// What identifies its frame, best first: of any type but floats. One where it is [`KeyRule::Given`], else at most
     /// [`MAX_KEYS`](bl_align::pair::MAX_KEYS).
     pub keys: Vec<Expr>,
     /// Events pair only where all of these are equal.
@@ -57,7 +60,8 @@ impl PairStages {
     /// A node over events.
     ///
     /// # Errors
-    /// When the input has a column `latency_ns` or `dropped` without a qualifier already.
+    /// When the input has a column `latency_ns` or `dropped` without a qualifier already, where `ts` is no stamp, and where
+    /// a key is of a type whose values are not told apart.
     pub fn try_new(
         input: Arc<LogicalPlan>,
         what: PairWhat,
@@ -66,6 +70,8 @@ impl PairStages {
         keys: Vec<Expr>,
         groups: Vec<Expr>,
     ) -> Result<Self> {
+        stamp_type(&ts, input.schema())?;
+        keys.iter().try_for_each(|key| require_key(key, input.schema()))?;
         let added = added_fields().map(|field| (None, Arc::new(field)));
         let fields = input.schema().iter().map(|(q, f)| (q.cloned(), Arc::clone(f))).chain(added);
         let schema = DFSchema::new_with_metadata(fields.collect(), Default::default())?;

@@ -5,11 +5,10 @@ use std::sync::Arc;
 
 use bl_align::pair::{PairCounts, sides};
 use datafusion::arrow::array::{
-    Array, ArrayRef, AsArray, BooleanArray, RecordBatch, RecordBatchOptions,
+    Array, ArrayRef, BooleanArray, Int64Array, RecordBatch, RecordBatchOptions,
 };
-use datafusion::arrow::buffer::ScalarBuffer;
 use datafusion::arrow::compute::{cast, interleave};
-use datafusion::arrow::datatypes::{DataType, Int64Type, SchemaRef, TimeUnit, UInt64Type};
+use datafusion::arrow::datatypes::{DataType, SchemaRef};
 use datafusion::common::{Result, exec_datafusion_err, exec_err};
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
@@ -22,10 +21,12 @@ use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use futures::StreamExt;
 
 use super::kernel::PairOn;
+use super::keys::{FrameKeys, from_id, is_number};
 use super::node::KeyRule;
-use super::pairing::{Batch, Frames, OwnedKeys, Pairing};
-use crate::columns::{Keys, nanoseconds};
+use super::pairing::{Batch, Frames, Pairing};
+use crate::columns::Keys;
 use crate::operator::Output;
+use crate::stamp::{nanoseconds, unit_ns};
 
 /// Starts the pairing. `columns` are those put out, counted over the input's and the two added.
 pub(super) fn pair(
@@ -39,12 +40,16 @@ pub(super) fn pair(
     let is = |expr: &Arc<dyn PhysicalExpr>, column: usize| {
         expr.downcast_ref::<Column>().is_some_and(|expr| expr.index() == column)
     };
+    let key_types = on.keys.iter().map(|key| key.data_type(&input_schema));
+    let key_types = key_types.collect::<Result<Vec<_>>>()?;
+    // A value that is no number is not told by its id: it comes out with the event.
+    let key_is_id = on.what.key == KeyRule::Given && key_types.first().is_some_and(is_number);
     let mut event_columns = Vec::new();
     let places = columns.iter().map(|&column| match column {
         _ if column == width => Place::Latency,
         _ if column > width => Place::Dropped,
         _ if is(&on.ts, column) => Place::Time,
-        _ if on.what.key == KeyRule::Given && is(&on.keys[0], column) => Place::Key,
+        _ if key_is_id && is(&on.keys[0], column) => Place::Key,
         _ => {
             event_columns.push(column);
             Place::Event(event_columns.len() - 1)
@@ -60,6 +65,7 @@ pub(super) fn pair(
     let pairs = Pairs {
         input,
         on: on.clone(),
+        keys: FrameKeys::try_new(&on.keys, &key_types, on.what.window_ns)?,
         groups,
         places,
         event_columns,
@@ -121,6 +127,7 @@ impl Counters {
 struct Pairs {
     input: SendableRecordBatchStream,
     on: PairOn,
+    keys: FrameKeys,
     groups: Option<Keys>,
     places: Vec<Place>,
     event_columns: Vec<usize>,
@@ -174,10 +181,7 @@ impl Pairs {
         let stage = self.on.stage.evaluate(batch)?.into_array(batch.num_rows())?;
         let sides = sides(&stage, &self.on.what.stage_a, &self.on.what.stage_b)
             .map_err(|e| exec_datafusion_err!("{e}"))?;
-        let keys = self.on.keys.iter().map(|key| -> Result<OwnedKeys> {
-            id(&key.evaluate(batch)?.into_array(batch.num_rows())?)
-        });
-        let keys = keys.collect::<Result<Vec<_>>>()?;
+        let keys = self.keys.of(batch, &ts_ns)?;
         let group = match &mut self.groups {
             None => None,
             Some(groups) => Some(groups.group(&self.on.groups, batch)?),
@@ -193,17 +197,15 @@ impl Pairs {
         self.rows += batch.num_rows() as u64;
         if !self.event_columns.is_empty() {
             self.held.push_back((first, batch.project(&self.event_columns)?));
-            let bytes = self.held.iter().map(|(_, held)| held.get_array_memory_size()).sum();
-            self.reservation.try_resize(bytes)?;
         }
-        Ok(())
+        let held: usize = self.held.iter().map(|(_, held)| held.get_array_memory_size()).sum();
+        self.reservation.try_resize(held + self.keys.bytes())
     }
 
     /// The rows that are ready, as a batch.
     fn put(&mut self) -> Result<RecordBatch> {
         let Frames { ts_ns, id, latency_ns, row } = self.pairing.take();
         let rows = ts_ns.len();
-        let (ts_ns, id): (ArrayRef, ArrayRef) = (Arc::new(ts_ns), Arc::new(id));
         let events = self.events(&row)?;
         let columns = self.places.iter().zip(self.schema.fields()).map(|(place, field)| {
             Ok(match *place {
@@ -249,34 +251,17 @@ impl Pairs {
     }
 }
 
-/// A key column as ids; an unsigned number by its bits.
-fn id(key: &ArrayRef) -> Result<OwnedKeys> {
-    let nulls = key.logical_nulls().filter(|nulls| nulls.null_count() > 0);
-    let values = match key.data_type() {
-        DataType::UInt64 => {
-            let values = key.as_primitive::<UInt64Type>().values();
-            ScalarBuffer::new(values.inner().clone(), 0, values.len())
-        }
-        _ => cast(key, &DataType::Int64)?.as_primitive::<Int64Type>().values().clone(),
+/// Stamps as they came: nanoseconds that were made of another unit are whole numbers of it.
+fn from_nanoseconds(ts_ns: &Int64Array, to: &DataType) -> Result<ArrayRef> {
+    let counts = match unit_ns(to) {
+        None | Some(1) => ts_ns.clone(),
+        Some(unit) => ts_ns.unary(|ns| ns / unit),
     };
-    Ok((values, nulls))
-}
-
-fn from_id(id: &ArrayRef, to: &DataType) -> Result<ArrayRef> {
-    if *to == DataType::UInt64 {
-        let values = id.as_primitive::<Int64Type>().values();
-        let values = ScalarBuffer::<u64>::new(values.inner().clone(), 0, values.len());
-        return Ok(Arc::new(datafusion::arrow::array::UInt64Array::new(values, None)));
-    }
-    Ok(cast(id, to)?)
-}
-
-fn from_nanoseconds(ts_ns: &ArrayRef, to: &DataType) -> Result<ArrayRef> {
-    match to {
-        DataType::Timestamp(_, zone) => {
-            let stamp = cast(ts_ns, &DataType::Timestamp(TimeUnit::Nanosecond, zone.clone()))?;
-            Ok(cast(&stamp, to)?)
-        }
-        _ => Ok(cast(ts_ns, to)?),
-    }
+    let counts: ArrayRef = Arc::new(counts);
+    // There is no cast from 64 bits to types of 32 that are no numbers.
+    let counts = match to {
+        DataType::Date32 | DataType::Time32(_) => cast(&counts, &DataType::Int32)?,
+        _ => counts,
+    };
+    Ok(cast(&counts, to)?)
 }

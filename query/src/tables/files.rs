@@ -6,16 +6,19 @@ use std::sync::Arc;
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::catalog::Session;
 use datafusion::common::stats::Precision;
-use datafusion::common::{ColumnStatistics, ScalarValue, Statistics};
+use datafusion::common::{ColumnStatistics, ScalarValue, Statistics, exec_err};
 use datafusion::datasource::listing::PartitionedFile;
 use datafusion::datasource::physical_plan::FileGroup;
 use datafusion::datasource::physical_plan::parquet::metadata::DFParquetMetadata;
 use datafusion::error::{DataFusionError, Result};
 use datafusion::execution::object_store::ObjectStoreUrl;
-use datafusion::parquet::file::metadata::ParquetMetaData;
+use datafusion::parquet::basic::{LogicalType, TimeUnit};
+use datafusion::parquet::file::metadata::{ParquetMetaData, RowGroupMetaData};
 use datafusion::parquet::file::statistics::Statistics as ParquetStatistics;
 use futures::{StreamExt, TryStreamExt, stream};
 use object_store::ObjectStoreExt;
+
+use crate::error::{QueryError, sentence};
 
 /// Footers are read this many at a time.
 const CONCURRENT_FOOTERS: usize = 8;
@@ -24,8 +27,11 @@ const CONCURRENT_FOOTERS: usize = 8;
 pub(super) struct KnownFile {
     pub file: PartitionedFile,
     pub rows: usize,
+    /// Nanoseconds; the least and the greatest there are where the file does not tell.
     pub first_ts: i64,
     pub last_ts: i64,
+    /// Whether its rows are in order of time.
+    pub is_sorted: bool,
 }
 
 /// Reads the footers of files (each once for a process), in the order given.
@@ -46,17 +52,18 @@ pub(super) async fn read_footers(
                     .with_metadata_size_hint(Some(64 << 10))
                     .with_file_metadata_cache(Some(cache))
                     .fetch_metadata()
-                    .await?;
-                Ok::<_, DataFusionError>(known(
-                    PartitionedFile::new_from_meta(meta),
-                    &footer,
-                    schema,
-                ))
+                    .await
+                    .map_err(|e| damaged(&path, &e))?;
+                known(PartitionedFile::new_from_meta(meta), &footer, schema)
             }
         })
         .buffered(CONCURRENT_FOOTERS)
         .try_collect()
         .await
+}
+
+fn damaged(path: &Path, error: &DataFusionError) -> DataFusionError {
+    DataFusionError::External(Box::new(QueryError::damaged(path, sentence(error))))
 }
 
 fn location(path: &Path) -> Result<object_store::path::Path> {
@@ -65,19 +72,65 @@ fn location(path: &Path) -> Result<object_store::path::Path> {
         .map_err(|e| DataFusionError::External(Box::new(e)))
 }
 
-fn known(file: PartitionedFile, footer: &ParquetMetaData, schema: &SchemaRef) -> KnownFile {
-    let rows = footer.file_metadata().num_rows() as usize;
-    let stamps = || {
-        footer.row_groups().iter().filter_map(|g| match g.column(0).statistics()? {
-            ParquetStatistics::Int64(s) => Some((*s.min_opt()?, *s.max_opt()?)),
-            _ => None,
-        })
+/// Reads what is needed of a footer. Columns are found by name, and stamps have the unit that the file says: another tool may
+/// have written it.
+fn known(file: PartitionedFile, footer: &ParquetMetaData, schema: &SchemaRef) -> Result<KnownFile> {
+    let columns = footer.file_metadata().schema_descr().columns();
+    let Some(at) = columns.iter().position(|column| column.path().string() == "ts") else {
+        let path = &file.object_meta.location;
+        return exec_err!(
+            "/{path} has no column ts, so it is none of the store's files: move it away"
+        );
     };
-    // Without statistics the file may hold any instant.
-    let first_ts = stamps().map(|(min, _)| min).min().unwrap_or(i64::MIN);
-    let last_ts = stamps().map(|(_, max)| max).max().unwrap_or(i64::MAX);
+    let rows = footer.file_metadata().num_rows() as usize;
+    let span = span_ns(footer, at);
+    let (first_ts, last_ts) = span.unwrap_or((i64::MIN, i64::MAX));
     let statistics = statistics(schema, rows, first_ts, last_ts);
-    KnownFile { file: file.with_statistics(Arc::new(statistics)), rows, first_ts, last_ts }
+    Ok(KnownFile {
+        is_sorted: span.is_some() && is_sorted(footer, at),
+        file: file.with_statistics(Arc::new(statistics)),
+        rows,
+        first_ts,
+        last_ts,
+    })
+}
+
+/// The first and the last stamp of column `at` in nanoseconds; None where a row group does not tell, or has rows without.
+fn span_ns(footer: &ParquetMetaData, at: usize) -> Option<(i64, i64)> {
+    let unit_ns = match footer.file_metadata().schema_descr().column(at).logical_type_ref() {
+        Some(LogicalType::Timestamp(stamp)) => match stamp.unit {
+            TimeUnit::MILLIS => 1_000_000,
+            TimeUnit::MICROS => 1_000,
+            TimeUnit::NANOS => 1,
+        },
+        _ => return None,
+    };
+    let mut span = None;
+    for group in footer.row_groups() {
+        let ParquetStatistics::Int64(stamps) = group.column(at).statistics()? else { return None };
+        if stamps.null_count_opt() != Some(0) {
+            return None;
+        }
+        let first = stamps.min_opt()?.checked_mul(unit_ns)?;
+        let last = stamps.max_opt()?.checked_mul(unit_ns)?;
+        let (earliest, latest) = span.unwrap_or((first, last));
+        span = Some((first.min(earliest), last.max(latest)));
+    }
+    span
+}
+
+/// Whether the file says that its rows are in order of column `at`, from one row group to the next too.
+fn is_sorted(footer: &ParquetMetaData, at: usize) -> bool {
+    let begins_with = |group: &RowGroupMetaData| {
+        let first = group.sorting_columns().and_then(|columns| columns.first());
+        first.is_some_and(|column| column.column_idx as usize == at && !column.descending)
+    };
+    let bounds = footer.row_groups().iter().map(|group| match group.column(at).statistics() {
+        Some(ParquetStatistics::Int64(stamps)) => (stamps.min_opt(), stamps.max_opt()),
+        _ => (None, None),
+    });
+    let bounds: Vec<_> = bounds.collect();
+    footer.row_groups().iter().all(begins_with) && bounds.windows(2).all(|two| two[0].1 <= two[1].0)
 }
 
 /// Statistics of rows whose first column is `ts` between two instants.

@@ -37,7 +37,12 @@ impl Scan<'_> {
             return Ok(None);
         }
         let files = read_footers(self.state, sealed, self.schema).await?;
-        Ok(Some(self.files(files)?))
+        // What another tool wrote may be in any order: then whatever needs one sorts.
+        let (sorted, others): (Vec<_>, Vec<_>) = files.into_iter().partition(|file| file.is_sorted);
+        let parts = [(sorted, vec![self.ordering()?]), (others, Vec::new())];
+        let parts = parts.into_iter().filter(|(files, _)| !files.is_empty());
+        let parts = parts.map(|(files, order)| self.files(files, order));
+        Ok(Some(self.together(parts.collect::<Result<Vec<_>>>()?)?))
     }
 
     /// The rows of several plans.
@@ -62,7 +67,11 @@ impl Scan<'_> {
             .ok_or_else(|| DataFusionError::Internal("an ordering of nothing".into()))
     }
 
-    fn files(&self, files: Vec<KnownFile>) -> Result<Arc<dyn ExecutionPlan>> {
+    fn files(
+        &self,
+        files: Vec<KnownFile>,
+        orderings: Vec<LexOrdering>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
         let url = ObjectStoreUrl::local_filesystem();
         let runtime = self.state.runtime_env();
         let reader = CachedParquetFileReaderFactory::new(
@@ -77,7 +86,7 @@ impl Scan<'_> {
         let config = FileScanConfigBuilder::new(url, Arc::new(source))
             .with_statistics(totals)
             .with_file_groups(groups(files, self.state.config().target_partitions()))
-            .with_output_ordering(vec![self.ordering()?])
+            .with_output_ordering(orderings)
             .with_projection_indices(self.projection.cloned())?
             .with_limit(self.limit)
             .build();

@@ -58,6 +58,11 @@ pub async fn run(query: &Query) -> anyhow::Result<()> {
 async fn answer(query: &Query, sql: &str) -> anyhow::Result<()> {
     for statement in query.statements(sql)? {
         let answer = query.answer(statement).await?;
+        if let Some(effect) = answer.effect() {
+            eprintln!("{effect}");
+            answer.drain().await?;
+            continue;
+        }
         super::print(answer, TextFormat::Table, std::io::stdout().lock()).await?;
     }
     Ok(())
