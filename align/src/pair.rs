@@ -299,6 +299,20 @@ impl<P: Copy + Default> Pairer<P> {
         }
     }
 
+    /// Ends as it is, with more to come: frames that ended are told, also those behind one that did not,
+    /// and those on their way are not.
+    pub fn leave(&mut self) {
+        while let Some(slot) = self.frames.front() {
+            match slot.is_open() {
+                true => self.frames.pop(),
+                false => {
+                    let slot = *slot;
+                    self.close(slot);
+                }
+            }
+        }
+    }
+
     /// The rows that are finished, and forgets them.
     pub fn take(&mut self) -> Pairs<P> {
         std::mem::take(&mut self.rows)

@@ -99,6 +99,39 @@ fn every_frame_has_the_latency_power_and_energy_that_it_had() {
 }
 
 #[test]
+fn a_frame_on_its_way_hides_none_that_ended() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::new(dir.path());
+    let spec = SessionSpec { id: Some("live".parse().unwrap()), ..SessionSpec::default() };
+    let writer = SessionWriter::begin(&store, spec, recording::quick()).unwrap();
+    let start_ns = writer.anchor().now();
+    let mut rows = Rows::new(bl_schemas::table("pipeline").unwrap());
+    for (stage, frame, ms) in [
+        ("ingress", 1, 0),
+        ("encoded", 1, 5),
+        ("ingress", 2, 20),
+        ("ingress", 3, 40),
+        ("encoded", 3, 45),
+    ] {
+        rows.begin(start_ns + ms * MS, "socket");
+        rows.str(rows.column("stage"), stage);
+        rows.i64(rows.column("frame"), frame);
+    }
+    writer.append(bl_schemas::table("pipeline").unwrap(), rows.finish()).unwrap();
+    writer.flush().unwrap();
+    let pairs = options(&[("ingress", "encoded")]);
+    let told = || {
+        let rows = ask(&store, &pairs, "SELECT frame, dropped FROM latency ORDER BY ts");
+        let frames = rows["frame"].as_primitive::<Int64Type>();
+        let dropped = rows["dropped"].as_boolean();
+        (0..rows.num_rows()).map(|row| (frames.value(row), dropped.value(row))).collect::<Vec<_>>()
+    };
+    assert_eq!(told(), [(1, false), (3, false)], "nothing tells yet what becomes of frame 2");
+    writer.finish().unwrap();
+    assert_eq!(told(), [(1, false), (2, true), (3, false)]);
+}
+
+#[test]
 fn rows_that_come_late_are_aligned_again() {
     let dir = tempfile::tempdir().unwrap();
     let store = Store::new(dir.path());

@@ -66,13 +66,13 @@ export function arguments_(s, query, now) {
 }
 
 export function latency(s, { pair, from, to, points }) {
-  const all = pair ? pairs(s, pair, from, to) : { pair: "", t: [], lat_ms: [], power_w: [], energy_j: [], frame: [], dropped_t: [], dropped_frame: [] };
+  const all = pair ? pairs(s, pair, from, to) : { pair: "", t: [], lat_ms: [], power_w: [], energy_j: [], frame: [], dropped_t: [], dropped_frame: [], ambiguous_t: [] };
   const exact = all.t.length <= 2 * points;
   const rows = exact ? all.t.map((_, i) => i) : extremes(all.t, [all.lat_ms, all.power_w], from, to, points);
   const every = Math.ceil(all.dropped_t.length / points) || 1;
   const drops = all.dropped_t.map((_, i) => i).filter((i) => i % every === 0);
-  const { pair: name, dropped_t, dropped_frame, ...cols } = all;
-  return { pair: name, ...Object.fromEntries(Object.entries(cols).map(([k, v]) => [k, pick(v, rows)])), dropped_t: pick(dropped_t, drops), dropped_frame: pick(dropped_frame, drops), total: all.t.length, exact, ...(exact ? {} : { means: bucketMeans(all.t, { lat_ms: all.lat_ms, power_w: all.power_w }, from, to, points) }) };
+  const { pair: name, dropped_t, dropped_frame, ambiguous_t, ...cols } = all;
+  return { pair: name, ...Object.fromEntries(Object.entries(cols).map(([k, v]) => [k, pick(v, rows)])), dropped_t: pick(dropped_t, drops), dropped_frame: pick(dropped_frame, drops), ambiguous_t, total: all.t.length, exact, ...(exact ? {} : { means: bucketMeans(all.t, { lat_ms: all.lat_ms, power_w: all.power_w }, from, to, points) }) };
 }
 
 export function rails(s, board, { from, to, points }) {
@@ -97,7 +97,7 @@ export function summary(s, board, { pair, from, to }, now) {
   const top = col("sys_w").reduce((best, v, i, a) => (v > a[best] ? i : best), 0);
   return {
     session: sessionBody(s, now), pair, from, to,
-    latency: { count: sorted.length, dropped: p.dropped_t.length, min_ms: sorted[0] ?? null, mean_ms: mean(sorted), max_ms: sorted.at(-1) ?? null, p50_ms: percentile(sorted, 0.5), p95_ms: percentile(sorted, 0.95), p99_ms: percentile(sorted, 0.99), p999_ms: percentile(sorted, 0.999) },
+    latency: { count: sorted.length, dropped: p.dropped_t.length, ambiguous: 0, min_ms: sorted[0] ?? null, mean_ms: mean(sorted), max_ms: sorted.at(-1) ?? null, p50_ms: percentile(sorted, 0.5), p95_ms: percentile(sorted, 0.95), p99_ms: percentile(sorted, 0.99), p999_ms: percentile(sorted, 0.999) },
     power: { samples: w.t.length, min_w: w.t.length ? col("sys_w").reduce((a, b) => Math.min(a, b)) : null, mean_w: of("sys_w"), max_w: w.t.length ? col("sys_w")[top] : null, max_t: w.t[top] ?? null, cpu_w: of("cpu_w"), gpu_w: of("gpu_w"), mb_w: of("mb_w"), energy_j: joules("sys_w"), cpu_j: joules("cpu_w"), gpu_j: joules("gpu_w"), mb_j: joules("mb_w"), rails: Object.fromEntries(Object.keys(w.cols).filter((c) => !/^(sys|cpu|gpu|mb)_w$/.test(c)).map((c) => [c.slice(0, -2), { mean_w: of(c), max_w: col(c).reduce((a, b) => Math.max(a, b)), energy_j: joules(c) }])) },
     efficiency: { j_per_frame: mean(energies), frames_per_j: energies.length ? 1 / mean(energies) : null, ms_per_w: powers.length ? mean(known) / mean(powers) : null, corr: powers.length > 1 ? correlation(known, powers) : null },
     histogram: bins(sorted),

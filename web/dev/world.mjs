@@ -39,7 +39,7 @@ function energy(s, a, b) {
 /** Pairs decided in `from < t <= to`: arrived then, or given up then. */
 export function pairs(s, name, from, to) {
   const b = STAGES.indexOf(name.split(",")[1]);
-  const out = { pair: name, t: [], lat_ms: [], power_w: [], energy_j: [], frame: [], dropped_t: [], dropped_frame: [] };
+  const out = { pair: name, t: [], lat_ms: [], power_w: [], energy_j: [], frame: [], dropped_t: [], dropped_frame: [], ambiguous_t: [] };
   const lo = from - s.started;
   const hi = to - s.started;
   const first = Math.max(0, Math.floor(((lo - PAIRING_WINDOW_MS - 50) * s.fps) / 1000));

@@ -367,6 +367,14 @@ impl<P: Copy + Default> PipelinePairer<P> {
         }
     }
 
+    /// Ends as it is, with more to come: see [`Pairer::leave`]. Frames without a key are told once it is
+    /// certain which they are.
+    pub fn leave(&mut self) {
+        if let State::Keyed(_, pairer) = &mut self.state {
+            pairer.leave();
+        }
+    }
+
     /// The frames that are finished, in the order of the options, and forgets them.
     pub fn take(&mut self) -> Vec<Paired<P>> {
         let by = self.paired_by();

@@ -126,6 +126,12 @@ impl<P: Copy + Default> Pipelines<P> {
         self.collect();
     }
 
+    /// Ends as it is, with more to come: see [`PipelinePairer::leave`].
+    pub fn leave(&mut self) {
+        self.pairers.iter_mut().for_each(PipelinePairer::leave);
+        self.collect();
+    }
+
     fn collect(&mut self) {
         self.done.extend(self.pairers.iter_mut().flat_map(PipelinePairer::take));
     }

@@ -87,7 +87,8 @@ pub(crate) fn compute(
             (Some(_), _) => run.pairing.finish(),
             // Whatever is to come is not of that time.
             (None, Until::Instant(until_ns)) => run.pairing.advance(until_ns),
-            (None, Until::Now) => {}
+            // A frame on its way holds up none of those that have ended: the page shows them, too.
+            (None, Until::Now) => run.pairing.leave(),
         }
         let rows = match (until, &raw) {
             (Until::Now, _) | (_, Some(_)) => run.all(),

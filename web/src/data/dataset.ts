@@ -9,11 +9,12 @@ export const LIVE_SPAN_MS = 15 * 60_000 + 5_000;
 /** How long stage events are kept for the pairing view, in milliseconds. */
 const EVENT_SPAN_MS = 6_000;
 
-/** The pairs of two stages: those that arrived, and those that were dropped. */
+/** The pairs of two stages: those that arrived, those that were dropped, and those of which nobody can tell. */
 export interface PairTrack {
   name: string;
   rows: Ring;
   drops: Ring;
+  unsure: Ring;
   /** Bucket means where rows are thinned, so that a line is drawn at the level and not through extremes. */
   means: Ring;
 }
@@ -110,7 +111,7 @@ export class Dataset {
   track(name: string): PairTrack {
     let track = this.pairs.get(name);
     if (!track) {
-      track = { name, rows: this.ring(), drops: this.ring(), means: this.ring() };
+      track = { name, rows: this.ring(), drops: this.ring(), unsure: this.ring(), means: this.ring() };
       this.pairs.set(name, track);
     }
     return track;
@@ -124,6 +125,7 @@ export class Dataset {
     const track = this.track(p.pair);
     track.rows.append(p.t, { lat_ms: p.lat_ms, power_w: p.power_w, energy_j: p.energy_j, frame: p.frame });
     track.drops.append(p.dropped_t, { frame: p.dropped_frame });
+    track.unsure.append(p.ambiguous_t ?? [], {});
     if (p.means) track.means.append(p.means.t, p.means.cols);
     if (p.exact === false) this.exact = false;
     this.seen(track.rows.last);

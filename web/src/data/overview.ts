@@ -14,6 +14,8 @@ export interface Overview {
   current_w: number;
   mean_w: number;
   dropped: number;
+  /** Frames of which nobody can tell what became of them. */
+  ambiguous: number;
   j_per_frame: number;
   ms_per_w: number;
   corr: number;
@@ -33,13 +35,14 @@ export class OverviewMaker {
     if (!scope.live) return { ...ofSummary(scope.summary.value), ...current, trend: { ...trendOf(scope.timeline.value), current: tail(rows, to) } };
     const latencies = readings(rows, "lat_ms", from, to);
     const bins = histogram(latencies);
-    const drops = scope.track()?.drops;
+    const [drops, unsure] = [scope.track()?.drops, scope.track()?.unsure];
     return {
       ...current,
       ...perFrame(rows, from, to),
       latency: figures(latencies),
       mean_w: mean(power, "sys_w", from, to),
       dropped: drops ? drops.lower(to) - drops.lower(from) : 0,
+      ambiguous: unsure ? unsure.lower(to) - unsure.lower(from) : 0,
       corr: correlation(rows, "power_w", "lat_ms", from, to),
       histogram: bins,
       trend: this.trends.make(scope.track(), power, from, to),
@@ -84,6 +87,7 @@ function ofSummary(s: Summary | null): Omit<Overview, "current_ms" | "current_w"
     latency: { count: l?.count ?? 0, mean: n(l?.mean_ms), min: n(l?.min_ms), max: n(l?.max_ms), p50: n(l?.p50_ms), p95: n(l?.p95_ms), p99: n(l?.p99_ms) },
     mean_w: n(s?.power.mean_w),
     dropped: l?.dropped ?? 0,
+    ambiguous: l?.ambiguous ?? 0,
     j_per_frame: n(s?.efficiency.j_per_frame),
     ms_per_w: n(s?.efficiency.ms_per_w),
     corr: n(s?.efficiency.corr),

@@ -19,6 +19,8 @@ export interface Pairs {
   frame: Column;
   dropped_t: number[];
   dropped_frame: Column;
+  /** Frames of which nobody can tell whether, and when, they arrived. */
+  ambiguous_t?: number[];
   total?: number;
   exact?: boolean;
   means?: Means;
@@ -138,6 +140,7 @@ export interface AlignmentStatus {
   state: "up" | "idle";
   paired: number | null;
   dropped: number | null;
+  ambiguous?: number | null;
   open: number | null;
   rate_hz: number | null;
   delay_ms: number | null;
@@ -244,6 +247,7 @@ export interface Summary {
   latency: {
     count: number;
     dropped: number;
+    ambiguous?: number;
     min_ms: number | null;
     mean_ms: number | null;
     max_ms: number | null;

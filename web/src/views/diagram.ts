@@ -67,7 +67,7 @@ export function columns(s: Status): Column[] {
   const pairs = s.alignment.map((a): Node => ({
     id: `pair/${a.pair}`,
     title: pairLabel(a.pair),
-    lines: [`${num(a.rate_hz, 1)} pairs/s`, `${count(a.paired)} · ${count(a.dropped)} dropped`],
+    lines: [`${num(a.rate_hz, 1)} pairs/s`, `${count(a.paired)} · ${count(a.dropped)} dropped${a.ambiguous ? ` · ${count(a.ambiguous)} not told` : ""}`],
     tone: a.state === "up" ? "good" : "plain",
   }));
   const exporters = s.exporters.map((e): Node => ({

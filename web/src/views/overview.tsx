@@ -62,13 +62,14 @@ function Cards({ scope, figures }: { scope: Scope; figures: Figures }): JSX.Elem
 }
 
 function Frames({ figures }: { figures: Figures }): JSX.Element {
-  const { dropped, latency, trend } = figures;
-  const all = latency.count + dropped;
+  const { ambiguous, dropped, latency, trend } = figures;
+  const all = latency.count + dropped + ambiguous;
   const energy = joules(figures.j_per_frame);
   return (
     <Panel title="Frames" note="in view">
       <div class="cards stack">
         <Card id="dropped" label="Dropped" value={count(dropped)} unit={all ? `of ${count(all)} · ${num((100 * dropped) / all, 2)} %` : "frames"} trend={trend.dropped} color="--bad" bars hint="Frames that entered the first stage and never reached the second" />
+        {ambiguous > 0 && <Card id="ambiguous" label="Not told" value={count(ambiguous)} unit={`of ${count(all)} · ${num((100 * ambiguous) / all, 2)} %`} color="--warn" hint="Frames of which timing cannot tell whether, and when, they reached the second stage: no latency is told, and no drop" />}
         <Card id="j-per-frame" label="Energy a frame" value={energy.value} unit={`${energy.unit}/frame`} trend={trend.energy.length ? trend.energy : undefined} color="--power" hint="Mean energy of the system between the two stages" />
         <Card id="ms-per-w" label="Latency a watt" value={num(figures.ms_per_w, 4)} unit="ms/W" hint="Mean latency over mean power of the pairs" />
       </div>
