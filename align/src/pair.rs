@@ -256,7 +256,8 @@ impl<P: Copy + Default> Pairer<P> {
             self.counts.unkeyed += unkeyed + unkeyed_ends;
             (0..unkeyed_ends).for_each(|_| self.lane(0).end());
             let ts_ns = &events.ts_ns[chunk.clone()];
-            if self.options.lateness_ns <= 0 && ts_ns[0] >= self.watermark_ns && ts_ns.is_sorted() {
+            let in_order = ts_ns[0] >= self.watermark_ns && ts_ns.is_sorted_by(|a, b| a < b);
+            if in_order && self.options.lateness_ns <= 0 && self.early.is_empty() {
                 self.push_sorted(events, &split, &carry);
                 self.advance(ts_ns[ts_ns.len() - 1]);
                 continue;
@@ -357,27 +358,22 @@ impl<P: Copy + Default> Pairer<P> {
         }
     }
 
-    /// A chunk in order of time. All its `stage_a` events go in before its `stage_b` events are
-    /// matched, each with those that came before it: the pairs are those of one event after the
-    /// other, and neither loop has a branch to mispredict.
+    /// A chunk of different times, in their order. All its `stage_a` events go in before its `stage_b`
+    /// events are matched: a frame that is later than a `stage_b` event cannot be its partner, so the
+    /// pairs are those of one event after the other, and neither loop has a branch to mispredict.
     fn push_sorted(&mut self, events: &Events<'_>, split: &Split, carry: &impl Fn(usize) -> P) {
-        let mut before = self.frames.len();
         for row in split.rows(Side::A) {
             self.accept_a(events.ts_ns[row], events.key(row), carry(row));
         }
-        let mut later = split.rows(Side::A).peekable();
         for row in split.rows(Side::B) {
-            while later.next_if(|a| *a < row).is_some() {
-                before += 1;
-            }
-            self.accept_b(events.ts_ns[row], events.key(row), before);
+            self.accept_b(events.ts_ns[row], events.key(row));
         }
     }
 
     fn accept(&mut self, event: Event<P>) {
         match event.side {
             Side::A => self.accept_a(event.ts_ns, event.key, event.carry),
-            Side::B => self.accept_b(event.ts_ns, event.key, self.frames.len()),
+            Side::B => self.accept_b(event.ts_ns, event.key),
         }
     }
 
@@ -392,25 +388,24 @@ impl<P: Copy + Default> Pairer<P> {
         let window_ns = self.options.window_ns;
         let early = self.early.settle(key, |ts_b| latency(ts_ns, ts_b, window_ns)).copied();
         if let Some(event) = early {
-            self.settle_b(event.ts_ns, key, self.frames.len());
+            self.settle_b(event.ts_ns, key);
         }
     }
 
-    /// `before`: how many of the frames in the queue came before the event.
     #[inline]
-    fn accept_b(&mut self, ts_ns: i64, key: Key, before: usize) {
+    fn accept_b(&mut self, ts_ns: i64, key: Key) {
         self.lane(key.group).end();
-        if !self.settle_b(ts_ns, key, before) {
+        if !self.settle_b(ts_ns, key) {
             self.early.push(ts_ns, key, ());
         }
     }
 
     /// Whether the event ends a frame that is there.
     #[inline]
-    fn settle_b(&mut self, ts_ns: i64, key: Key, before: usize) -> bool {
+    fn settle_b(&mut self, ts_ns: i64, key: Key) -> bool {
         let window_ns = self.options.window_ns;
         let floor = self.lanes[key.group as usize].floor();
-        let found = self.frames.settle_newest(key, before, |ts_a, number| {
+        let found = self.frames.settle_newest(key, |ts_a, number| {
             if number < floor { None } else { latency(ts_a, ts_ns, window_ns) }
         });
         let Some((number, frame)) = found else { return false };

@@ -262,9 +262,11 @@ fn a_session_is_exported_for_capframex_when_it_ends() {
     assert!(count(&run["CaptureData"]["MsBetweenPresents"]) > 60, "{text}");
     assert!(count(&run["PmdSystemPower"]) > 40, "{text}");
 
-    let config = format!("{config}format = \"csv\"\n");
-    std::fs::write(bl.path("config.toml"), config).unwrap();
-    bl.ok(&["ingest", "--simulate", "--no-host", "--session", "t", "--duration", "1s"]);
+    let mut ingest =
+        bl.command(&["ingest", "--simulate", "--no-host", "--session", "t", "--duration", "1s"]);
+    std::fs::write(bl.path("config.toml"), format!("{config}format = \"csv\"\n")).unwrap();
+    let out = ingest.output().unwrap();
+    assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
     let files = std::fs::read_dir(&watched).unwrap().map(|f| f.unwrap().path());
     let csv: Vec<_> = files.filter(|path| path.extension().is_some_and(|e| e == "csv")).collect();
     let [csv] = csv.as_slice() else { panic!("{csv:?}") };

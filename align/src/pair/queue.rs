@@ -68,12 +68,6 @@ impl<P: Copy + Default> Queue<P> {
         self.len == 0
     }
 
-    /// How many events are in the ring.
-    #[inline]
-    pub fn len(&self) -> usize {
-        self.len
-    }
-
     /// The number of the next event, counted from 0.
     #[inline]
     pub fn next_number(&self) -> u64 {
@@ -134,13 +128,11 @@ impl<P: Copy + Default> Queue<P> {
     }
 
     /// Settles the newest open event of `key` that `latency_of` finds a latency for, given its time
-    /// and its number: of the first `before` events in the ring, or else the first of the later
-    /// ones. Returns it with its number.
+    /// and its number, and returns it with its number.
     #[inline]
     pub fn settle_newest(
         &mut self,
         key: Key,
-        before: usize,
         latency_of: impl Fn(i64, u64) -> Option<i64>,
     ) -> Option<(u64, &Slot<P>)> {
         if self.chains.is_empty() {
@@ -149,24 +141,19 @@ impl<P: Copy + Default> Queue<P> {
         let bucket = self.bucket(key);
         let mask = self.slots.len() - 1;
         let mut found = None;
-        let (mut previous, mut at) = (NONE, self.chains[bucket].first);
+        let (mut before, mut at) = (NONE, self.chains[bucket].first);
         while at != NONE {
             let slot = &self.slots[at as usize];
-            let next = slot.next;
             if slot.key == key {
-                let place = (at as usize).wrapping_sub(self.head) & mask;
-                if place >= before && found.is_some() {
-                    break;
-                }
-                let number = self.popped + place as u64;
+                let number = self.popped + ((at as usize).wrapping_sub(self.head) & mask) as u64;
                 if let Some(latency_ns) = latency_of(slot.ts_ns, number) {
-                    found = Some((previous, at, number, latency_ns));
+                    found = Some((before, at, number, latency_ns));
                 }
             }
-            (previous, at) = (at, next);
+            (before, at) = (at, slot.next);
         }
-        let (previous, at, number, latency_ns) = found?;
-        self.unlink(bucket, previous, at);
+        let (before, at, number, latency_ns) = found?;
+        self.unlink(bucket, before, at);
         let slot = &mut self.slots[at as usize];
         slot.latency_ns = latency_ns;
         Some((number, slot))

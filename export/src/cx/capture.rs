@@ -123,18 +123,21 @@ impl Capture {
             ));
             return;
         }
-        if kept < all {
-            let gaps = match known.len() - 1 {
-                0 => String::new(),
-                1 => ", around a gap".into(),
-                gaps => format!(", around {gaps} gaps"),
-            };
-            report.notes.push(format!(
-                "power is not known at {} of {all} frames{gaps}: they were left out, and their time with them",
-                all - kept
-            ));
+        let lost = all - kept;
+        match known.len() - 1 {
+            0 if lost == 0 => {}
+            0 => report.notes.push(format!(
+                "power is not known at {lost} of {all} frames, before or after the others: they were left out"
+            )),
+            gaps => report.notes.push(format!(
+                "power has {gaps} gap{}: the time of gaps was left out, and {lost} of {all} frames at which power is \
+                 not known",
+                if gaps == 1 { "" } else { "s" }
+            )),
         }
-        self.cut(&known);
+        if lost > 0 || known.len() > 1 {
+            self.cut(&known);
+        }
         let parts = self.every(SAMPLE_NS);
         for (channel, (_, name)) in CHANNELS.into_iter().enumerate() {
             let Channels { ts_ns, watts, tolerance_ns } = channels;

@@ -252,7 +252,7 @@ fn unknown_power_costs_the_frames_at_it_or_the_power_but_is_never_made_up() {
     assert_eq!(json.frame_ms.len(), 96);
     assert_eq!(json.frame_ms[0], 5.002);
     assert!(json.power_w.iter().all(|watts| !watts.is_empty()));
-    assert!(is_noted(&report, "not known at 4 of 100 frames: they were left out"), "{report:?}");
+    assert!(is_noted(&report, "not known at 4 of 100 frames, before or after"), "{report:?}");
     // Over less than half of the frames.
     let (json, report) = record_of_power(|at_ms| at_ms > 2000);
     assert_eq!(json.frame_ms.len(), 100);
@@ -279,10 +279,8 @@ fn gaps_in_power_leave_out_the_frames_in_them_and_no_more() {
     let expected: Vec<i64> = (0..100).filter(is_known).collect();
     assert_eq!(numbers, expected);
     let lost = 100 - expected.len();
-    assert!(
-        is_noted(&report, &format!("not known at {lost} of 100 frames, around 2 gaps")),
-        "{report:?}"
-    );
+    let note = format!("power has 2 gaps: the time of gaps was left out, and {lost} of 100 frames");
+    assert!(is_noted(&report, &note), "{report:?}");
     // The power under each frame is that of its time: samples lie at equal distances from the first frame on, and the
     // first frame after a gap lies at one of them.
     let mut begin = 0;
@@ -313,6 +311,28 @@ fn gaps_in_power_leave_out_the_frames_in_them_and_no_more() {
         let expected = ramp(((at_ms(numbers[after]) as f64 + since_ms) * MS as f64) as i64);
         assert!((watts - expected).abs() < 1e-2, "{watts} at {at_s}, not {expected}");
     }
+}
+
+#[test]
+fn a_gap_between_two_frames_costs_its_time_and_no_frame() {
+    let mut recording = Recording::begin();
+    let mut events = Vec::new();
+    for frame in 0..30 {
+        let event = |at_ns, stage| Event { at_ns, stage, frame: Some(frame), pipeline: None };
+        events.push(event(frame * 1000 * MS, "ingress"));
+        events.push(event(frame * 1000 * MS + 5 * MS, "encoded"));
+    }
+    recording.events(&events);
+    // None from 10.3 to 10.7 s.
+    let samples = (0..1500).filter(|k| !(516..535).contains(k));
+    recording.board("AB", samples.map(|k| (k * 20 * MS, Some(ramp(k * 20 * MS)), Some(50.0))));
+    let session = recording.end();
+    let (json, report) = record(&recording, &session, &stages(Metric::Latency));
+    assert_eq!(json.frame_ms, vec![5.0; 30]);
+    assert!(is_noted(&report, "power has 1 gap: "), "{report:?}");
+    // Frame 11 moves up to the next sample after frame 10.
+    assert_eq!((json.time_s[10], json.time_s[11], json.time_s[12]), (10.0, 10.025, 11.025));
+    assert!((json.power_w[1][401] - ramp(11_000 * MS)).abs() < 1e-3);
 }
 
 #[test]

@@ -98,6 +98,20 @@ async fn a_frame_is_on_its_way_if_none_after_it_got_through_and_its_window_was_n
 }
 
 #[tokio::test]
+async fn a_stage_and_itself_are_refused() {
+    let query = Query::new(&Settings::default()).unwrap();
+    let pair = StagePair {
+        stage_a: "in".into(),
+        stage_b: "in".into(),
+        pipeline: None,
+        window_ns: MS,
+        metric: Metric::Latency,
+    };
+    let error = StageFrames::open(&query, "run", None, &pair).await.err().unwrap();
+    assert!(error.is_usage() && error.to_string().contains("\"in\" cannot be paired with itself"));
+}
+
+#[tokio::test]
 async fn where_no_frame_got_through_none_is_marked_and_no_latency_is_told() {
     let rows = "(1000, NULL, true, NULL, NULL), (1010, NULL, NULL, NULL, 'far'), (1020, NULL, true, NULL, NULL)";
     let (intervals, report) = frames(Metric::Interval, Some(1100), rows).await;
