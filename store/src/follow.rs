@@ -29,6 +29,8 @@ pub struct Follower {
     seen: BTreeSet<u64>,
     /// Numbers of segments of which sealed files were found at the last look, but not the first one.
     partial: BTreeSet<u64>,
+    /// A segment of which rows were taken back after they were read here, and how many its successor repeats.
+    repeats: Option<(u64, u64)>,
     must_list: bool,
     skipped_rows: u64,
     unreadable: Vec<StoreError>,
@@ -44,6 +46,7 @@ impl Follower {
             open: BTreeMap::new(),
             seen: BTreeSet::new(),
             partial: BTreeSet::new(),
+            repeats: None,
             must_list: true,
             skipped_rows: 0,
             unreadable: Vec::new(),
@@ -93,8 +96,11 @@ impl Follower {
                 self.open_segment(seq, &path)?;
             }
         }
-        for reader in self.open.values_mut() {
-            batches.extend(reader.read_new()?);
+        for (seq, reader) in &mut self.open {
+            note_repeats(&mut self.repeats, *seq, reader)?;
+            let mut rows = reader.read_new()?;
+            leave_out_repeats(&mut self.repeats, *seq, &mut rows);
+            batches.extend(rows);
         }
         Ok(batches)
     }
@@ -109,6 +115,7 @@ impl Follower {
             self.open.keys().filter(|seq| !listed.contains(seq)).copied().collect();
         for seq in gone {
             if let Some(mut reader) = self.open.remove(&seq) {
+                note_repeats(&mut self.repeats, seq, &mut reader)?;
                 batches.extend(reader.read_new()?);
             }
         }
@@ -179,6 +186,33 @@ impl Follower {
             Err(e) => return Err(e),
         }
         Ok(())
+    }
+}
+
+/// Notes what the segment's successor is going to repeat.
+fn note_repeats(
+    repeats: &mut Option<(u64, u64)>,
+    seq: u64,
+    reader: &mut SegmentReader,
+) -> Result<()> {
+    match reader.taken_back()? {
+        0 => {}
+        rows => *repeats = Some((seq, rows)),
+    }
+    Ok(())
+}
+
+/// Leaves out of a segment's first rows what was read from the one before already.
+fn leave_out_repeats(repeats: &mut Option<(u64, u64)>, seq: u64, batches: &mut Vec<RecordBatch>) {
+    let Some((_, left)) = repeats.as_mut().filter(|(cut, _)| *cut < seq) else { return };
+    for batch in batches.iter_mut() {
+        let n = (*left).min(batch.num_rows() as u64);
+        *batch = batch.slice(n as usize, batch.num_rows() - n as usize);
+        *left -= n;
+    }
+    batches.retain(|b| b.num_rows() > 0);
+    if *left == 0 {
+        *repeats = None;
     }
 }
 

@@ -1,8 +1,11 @@
 //! Recovery: what a recorder that died has left behind is sealed.
 
+use std::path::{Path, PathBuf};
+
 use arrow_array::RecordBatch;
 use bl_schemas::Table;
 
+use crate::clock::Anchor;
 use crate::count::{Footer, count_rows};
 use crate::error::{Result, StoreError};
 use crate::health::{Reason, health_row};
@@ -26,6 +29,8 @@ pub struct Recovered {
     pub rows: u64,
     /// What was damaged, summed over them.
     pub damage: Damage,
+    /// The segments that were damaged, each kept beside as `*.wal.damaged`.
+    pub damaged: Vec<(PathBuf, Damage)>,
     /// Why segments were left as they are: a newer `bl` wrote them. Each sentence names its file.
     pub left: Vec<String>,
     /// Sealed files that cannot be read, and why. Each sentence names its file.
@@ -51,7 +56,7 @@ pub(crate) fn recover(session: &Session) -> Result<Option<Recovered>> {
     }
     let counted = count_rows(dir)?;
     recovered.unreadable = counted.unreadable;
-    tell(session, &recovered)?;
+    tell(dir, &session.origin(), session.manifest().anchor, &recovered)?;
     manifest.rows = count_rows(dir)?.rows;
     manifest.ended_ns = counted.last_ts.or(Some(manifest.started_ns));
     manifest.state = State::Recovered;
@@ -82,7 +87,7 @@ pub(crate) fn seal_orphans(dir: &SessionDir, origin: &Origin) -> Result<Recovere
                 continue;
             };
             match seal(dir, table, origin, seq, None) {
-                Ok(sealed) => recovered.add(&sealed),
+                Ok(sealed) => recovered.add(path, sealed),
                 Err(e @ StoreError::Newer { .. }) => recovered.left.push(e.to_string()),
                 Err(e) => return Err(e),
             }
@@ -97,12 +102,15 @@ fn is_sealed(files: &[&SealedFile]) -> bool {
 }
 
 impl Recovered {
-    fn add(&mut self, sealed: &Sealed) {
+    fn add(&mut self, segment: PathBuf, sealed: Sealed) {
         self.segments += 1;
         self.rows += sealed.rows;
         self.damage.bytes += sealed.damage.bytes;
         self.damage.rows += sealed.damage.rows;
         self.damage.torn_bytes += sealed.damage.torn_bytes;
+        if sealed.damage.is_serious() {
+            self.damaged.push((segment, sealed.damage));
+        }
     }
 }
 
@@ -120,30 +128,43 @@ fn remove_unfinished(dir: &SessionDir, table: &str) -> Result<()> {
 }
 
 /// Writes into the session's own `health` what happened to it.
-fn tell(session: &Session, recovered: &Recovered) -> Result<()> {
+pub(crate) fn tell(
+    dir: &SessionDir,
+    origin: &Origin,
+    anchor: Anchor,
+    recovered: &Recovered,
+) -> Result<()> {
     let Some(table) = bl_schemas::table("health") else { return Ok(()) };
-    let dir = session.dir();
-    let ts = session.manifest().anchor.now();
+    let ts = anchor.now();
     let detail = format!(
         "the recorder had died: {} segments sealed with {} rows, {} torn bytes left out",
         recovered.segments, recovered.rows, recovered.damage.torn_bytes
     );
     let mut rows = vec![health_row(table, ts, "store", Reason::Recovered, recovered.rows, &detail)];
-    if let Some((_, row)) = damage_row(ts, &recovered.damage) {
-        rows.push(row);
-    }
+    rows.extend(
+        recovered
+            .damaged
+            .iter()
+            .filter_map(|(segment, damage)| damage_row(ts, segment, damage).map(|(_, row)| row)),
+    );
     for what in &recovered.unreadable {
         rows.push(health_row(table, ts, "store", Reason::Damaged, 0, what));
     }
-    write_health(dir, &session.origin(), &rows)
+    write_health(dir, origin, &rows)
 }
 
-/// The row of `health` that tells of damage, if there is any.
-pub(crate) fn damage_row(ts: i64, damage: &Damage) -> Option<(&'static Table, RecordBatch)> {
+/// The row of `health` that tells of damage in a segment, if there is any.
+pub(crate) fn damage_row(
+    ts: i64,
+    segment: &Path,
+    damage: &Damage,
+) -> Option<(&'static Table, RecordBatch)> {
     let table = bl_schemas::table("health").filter(|_| damage.is_serious())?;
     let detail = format!(
-        "{} bytes were damaged in place, with {} known rows: the segment is kept as *.wal.damaged",
-        damage.bytes, damage.rows
+        "{} bytes were damaged in place, with {} known rows: kept as {}.damaged",
+        damage.bytes,
+        damage.rows,
+        segment.display()
     );
     Some((table, health_row(table, ts, "store", Reason::Damaged, damage.rows, &detail)))
 }

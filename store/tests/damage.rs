@@ -41,6 +41,22 @@ fn a_flipped_last_frame_of_a_dead_recorder_is_told_and_kept() {
     }
 }
 
+/// The same where a recorder goes on with the session at once.
+#[test]
+fn damage_is_told_to_whoever_goes_on_with_the_session() {
+    let (root, store) = killed(500);
+    let segment = root.path().join(SEGMENT);
+    flip(&segment, |length| length - 40);
+    let writer = SessionWriter::begin(&store, spec("run"), WriteOptions::default()).unwrap();
+    writer.append(bl_schemas::table("pipeline").unwrap(), events(&writer, 400..410)).unwrap();
+    assert_eq!(writer.finish().unwrap().rows["pipeline"], 410);
+    assert_frames(&store.session(&"run".parse().unwrap()).unwrap(), 410);
+    let told = health(&store, "run", "damaged");
+    assert_eq!((told.len(), told[0].0), (1, 100), "{told:?}");
+    assert!(told[0].1.contains("pipeline/open/000001.wal.damaged"), "{told:?}");
+    assert_eq!(health(&store, "run", "recovered")[0].0, 400);
+}
+
 #[test]
 fn a_torn_last_frame_is_no_damage() {
     for zeros in [false, true] {

@@ -8,7 +8,9 @@ mod recording;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bl_store::{SessionWriter, Store, WriteOptions};
+use arrow_array::cast::AsArray;
+use arrow_array::types::Int64Type;
+use bl_store::{Follower, SessionWriter, Store, WriteOptions};
 
 use faulty::{Fault, FaultyDisk};
 use recording::{assert_frames, events, health, spec, wait_for};
@@ -28,18 +30,32 @@ fn rows_that_a_failed_sync_lost_are_written_again() {
     let writer = SessionWriter::begin(&store, spec("run"), options).unwrap();
     writer.append(table, events(&writer, 0..1_000)).unwrap();
     wait_for("a sync", || disk.log().iter().any(|l| l.contains(" sync ") && l.contains(".wal")));
+    let session = store.session(&"run".parse().unwrap()).unwrap();
+    let mut follower = Follower::new(&session, table, i64::MIN);
+    let mut followed = Vec::new();
+    let mut follow = |follower: &mut Follower| {
+        for batch in follower.poll().unwrap() {
+            followed.extend(batch["frame"].as_primitive::<Int64Type>().values().to_vec());
+        }
+    };
+    follow(&mut follower);
     disk.fail_next("sync ", Fault::SyncLost);
     let mut sent = 1_000;
     wait_for("the failure", || {
         writer.append(table, events(&writer, sent..sent + 1_000)).unwrap();
         writer.flush().unwrap();
         sent += 1_000;
+        follow(&mut follower);
         !health(&store, "run", "rewritten").is_empty() || sent > 100_000
     });
     writer.append(table, events(&writer, sent..sent + 10)).unwrap();
-    let session = store.session(&"run".parse().unwrap()).unwrap();
     writer.flush().unwrap();
     assert_frames(&session, sent + 10);
+    follow(&mut follower);
+    // Whoever followed has seen each once, though some were written twice.
+    followed.sort_unstable();
+    let twice = followed.windows(2).filter(|w| w[0] == w[1]).count();
+    assert_eq!((followed.len() as i64, twice), (sent + 10, 0));
     let manifest = writer.finish().unwrap();
     assert_eq!(manifest.rows["pipeline"] as i64, sent + 10);
     assert_frames(&session, sent + 10);

@@ -285,11 +285,18 @@ pub fn recover(store: &Store) {
         Ok(results) => {
             for (id, result) in results {
                 match result {
-                    Ok(r) => eprintln!(
-                        "session {id} had been interrupted: sealed {} rows of {} segments",
-                        grouped(r.rows),
-                        r.segments
-                    ),
+                    Ok(r) => {
+                        if r.segments > 0 || r.left.is_empty() {
+                            eprintln!(
+                                "session {id} had been interrupted: sealed {} rows of {} segments",
+                                grouped(r.rows),
+                                r.segments
+                            );
+                        }
+                        for what in r.left.iter().chain(&r.unreadable) {
+                            eprintln!("session {id}: {what}");
+                        }
+                    }
                     Err(e) => eprintln!("session {id} cannot be recovered yet: {e}"),
                 }
             }

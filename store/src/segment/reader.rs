@@ -32,6 +32,8 @@ pub struct SegmentReader {
     damage: Damage,
     /// Rows that whole headers behind the last good frame speak of.
     tail_rows: u64,
+    /// Where the frames ended that were read, and their rows.
+    read: Vec<(u64, u64)>,
 }
 
 /// Some frames of a segment, and the bytes that they lie in.
@@ -65,6 +67,7 @@ impl SegmentReader {
             end: u64::MAX,
             damage: Damage::default(),
             tail_rows: 0,
+            read: Vec::new(),
         };
         let header = this.read(0, frame::FILE_HEADER.len())?;
         match frame::version(&header) {
@@ -164,11 +167,24 @@ impl SegmentReader {
             self.decode(schema_message(&self.schema)?)?;
         }
         for f in &window.frames {
+            self.read.push((window.at + f.payload.end as u64, f.rows.into()));
             let place = Place { at: window.at + f.payload.start as u64, bytes: f.payload.len() };
             let payload = window.bytes.slice_with_length(f.payload.start, f.payload.len());
             rows.extend(self.decode(payload)?.map(|batch| (place, batch)));
         }
         Ok(rows)
+    }
+
+    /// How many of the rows that were read its writer has taken back since, after a sync that failed: it appends them to
+    /// its next segment, first and in the same order. Each is counted once.
+    pub(crate) fn taken_back(&mut self) -> Result<u64> {
+        let length = self.file.metadata()?.len();
+        if length >= self.at {
+            return Ok(0);
+        }
+        self.at = length;
+        let kept = self.read.partition_point(|(end, _)| *end <= length);
+        Ok(self.read.drain(kept..).map(|(_, rows)| rows).sum())
     }
 
     /// The rows of one frame that was found before.

@@ -6,7 +6,7 @@ use crate::layout::SessionDir;
 use crate::lock::{Attempt, Lock};
 use crate::manifest::{FORMAT, Manifest, State, boot_id};
 use crate::names::{SessionId, check_node};
-use crate::recover::seal_orphans;
+use crate::recover::{seal_orphans, tell};
 use crate::rest::Origin;
 use crate::store::Store;
 
@@ -55,9 +55,12 @@ impl Home {
             Err(e) => return Err(e),
         };
         let orphans = seal_orphans(dir, &origin(&manifest))?;
-        if let Some(left) = orphans.left.into_iter().next() {
+        if let Some(left) = orphans.left.first() {
             let why = format!("is not known: {left}");
             return Err(StoreError::Taken { name: manifest.id.to_string(), why });
+        }
+        if orphans.segments > 0 {
+            tell(dir, &origin(&manifest), manifest.anchor, &orphans)?;
         }
         if interrupted {
             // Its recorder died before it could say how much there is.

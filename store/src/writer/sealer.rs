@@ -94,7 +94,7 @@ impl Sealer {
 
     /// Writes damage that was found into the session's `health`.
     fn tell(&self, job: &Job, damage: &Damage) {
-        let row = damage_row(self.anchor.now(), damage);
+        let row = damage_row(self.anchor.now(), &job.dir.segment(&job.table.name, job.seq), damage);
         let told = match row {
             // Full at the session's end, when nothing is taken any more: then without the detour.
             Some((table, row)) if self.shared.pending.push(table, row.clone()).is_err() => {
