@@ -345,7 +345,7 @@ fn a_comment_says_once_that_there_is_no_power() {
     let (json, _) = record(&recording, &session, &stages(Metric::Latency));
     assert!(json.power_w.iter().all(Vec::is_empty));
     let comment = json.record["Info"]["Comment"].as_str().unwrap();
-    assert_eq!(comment.matches("power is known at 12 of 100 frames only").count(), 1, "{comment}");
+    assert_eq!(comment.matches("power is known at 13 of 100 frames only").count(), 1, "{comment}");
     assert_eq!(comment.matches("BENCHLAB").count(), 0, "{comment}");
     assert!(
         comment.ends_with("known too seldom, and left out: 5 readings of the board"),
@@ -372,7 +372,8 @@ fn a_frame_on_its_way_at_the_end_is_not_dropped() {
 fn intervals_where_no_pair_matches_say_so_and_mark_none() {
     let mut recording = Recording::begin();
     let mut events = Vec::new();
-    for frame in 0..30 {
+    // Too few to tell that the numbers are none of the frames: those are then paired by their order.
+    for frame in 0..12 {
         let event = |at_ns, stage, frame| Event { at_ns, stage, frame, pipeline: None };
         events.push(event(frame * 16 * MS, "ingress", Some(frame)));
         events.push(event(frame * 16 * MS + 5 * MS, "encoded", Some(frame + 1000)));
@@ -380,11 +381,11 @@ fn intervals_where_no_pair_matches_say_so_and_mark_none() {
     recording.events(&events);
     let session = recording.end();
     let (csv, report) = loaded(&recording, &session, &stages(Metric::Interval));
-    assert_eq!((csv.frame_ms.len(), report.dropped), (29, 0));
+    assert_eq!((csv.frame_ms.len(), report.dropped), (11, 0));
     let why = "no event of encoded belongs to one of ingress within 2000 ms";
     assert!(is_noted(&report, why), "{report:?}");
     let error = export(&recording, &session, &stages(Metric::Latency)).unwrap_err().to_string();
-    assert!(error.contains("none of 30 events of ingress has one of encoded"), "{error}");
+    assert!(error.contains("none of 12 events of ingress has one of encoded"), "{error}");
 }
 
 #[test]
