@@ -56,6 +56,8 @@ pub enum Reason {
     Rewritten,
     /// Readings that a server spoils in a known way were put right.
     Repaired,
+    /// Frames of which nobody can tell what became of them.
+    Ambiguous,
 }
 
 impl fmt::Display for Reason {
@@ -84,6 +86,7 @@ impl fmt::Display for Reason {
             Reason::Disk => "disk",
             Reason::Rewritten => "rewritten",
             Reason::Repaired => "repaired",
+            Reason::Ambiguous => "ambiguous",
         })
     }
 }

@@ -106,7 +106,11 @@ fn report(done: &Aligned, pair: &AlignedPair) {
         [] if pair.rows == 0 => eprintln!("{name}: nothing new{more}"),
         [] => {
             let (rows, dropped) = (grouped(pair.rows), grouped(pair.dropped));
-            eprintln!("{name}: {rows} frames, {dropped} of them dropped{more}");
+            let unsure = match pair.ambiguous {
+                0 => String::new(),
+                n => format!(", {} of which nobody can tell (see `health`)", grouped(n)),
+            };
+            eprintln!("{name}: {rows} frames, {dropped} of them dropped{unsure}{more}");
         }
         unseen => eprintln!("{name}: no event of stage {}{more}", unseen.join(" and ")),
     }

@@ -8,9 +8,11 @@ use std::path::Path;
 
 use bl_align::SETTLING_NS;
 use bl_store::{Session, StoreError, write_parquet};
-use datafusion::arrow::array::{Array, AsArray};
+use datafusion::arrow::array::{Array, AsArray, RecordBatch};
 
 use super::demand::Demand;
+use super::doubts;
+use super::events::stamps;
 use super::progress::{Progress, RawRows, Task};
 use super::rows::{Until, compute};
 use super::{LatencyError, LatencyOptions};
@@ -60,7 +62,7 @@ pub fn align(session: &Session, options: &LatencyOptions) -> Result<Aligned, Lat
     let tasks = progress.tasks(session, options)?;
     let open: Vec<Task> = tasks.iter().filter(|task| task.open).cloned().collect();
     let mut files = vec![Vec::new(); open.len()];
-    let mut counts = vec![(0, 0, 0, 0); open.len()];
+    let mut counts = vec![Counts::default(); open.len()];
     let until = until(session, options);
     let ends = compute(session, &open, until, &Demand::everything(), |task, batch| {
         progress.next_file += 1;
@@ -68,27 +70,30 @@ pub fn align(session: &Session, options: &LatencyOptions) -> Result<Aligned, Lat
         if let Some(table) = bl_schemas::table("latency") {
             write_parquet(&folder.join(&name), table, &batch)?;
         }
-        counts[task].0 += batch.num_rows() as u64;
-        let dropped = batch["dropped"].as_boolean();
-        counts[task].1 += dropped.true_count() as u64;
-        counts[task].2 += dropped.null_count() as u64;
+        counts[task].add(&batch);
         files[task].push(name);
         Ok(())
     })?;
     for (at, (end, new)) in ends.into_iter().zip(files).enumerate() {
-        counts[at].3 = end.unkeyed;
+        counts[at].unkeyed = end.unkeyed;
         let mut end = end.progress;
+        if end.doubtful.frames == 0 {
+            end.doubtful.since_ns = counts[at].ambiguous_since_ns;
+        }
+        end.doubtful.frames += counts[at].ambiguous;
         end.files.extend(new);
         progress.pairs.retain(|p| (&p.stage_a, &p.stage_b) != (&end.stage_a, &end.stage_b));
         progress.pairs.push(end);
     }
     if !open.is_empty() {
         progress.write(session)?;
+        doubts::tell(session, &progress)?;
         clear(&folder, &progress)?;
     }
     let pairs = options.pairs.iter().map(|(stage_a, stage_b)| {
         let at = open.iter().position(|t| (&t.stage_a, &t.stage_b) == (stage_a, stage_b));
-        let (rows, dropped, ambiguous, unkeyed) = at.map_or((0, 0, 0, 0), |at| counts[at]);
+        let Counts { rows, dropped, ambiguous, unkeyed, .. } =
+            at.map(|at| counts[at]).unwrap_or_default();
         let unseen = unseen(&progress, stage_a, stage_b);
         let (stage_a, stage_b) = (stage_a.clone(), stage_b.clone());
         AlignedPair { stage_a, stage_b, rows, dropped, ambiguous, unkeyed, unseen }
@@ -98,6 +103,29 @@ pub fn align(session: &Session, options: &LatencyOptions) -> Result<Aligned, Lat
         live: RawRows::of(session).is_none(),
         pairs: pairs.collect(),
     })
+}
+
+/// What one run wrote of a pair.
+#[derive(Debug, Clone, Copy, Default)]
+struct Counts {
+    rows: u64,
+    dropped: u64,
+    ambiguous: u64,
+    ambiguous_since_ns: i64,
+    unkeyed: u64,
+}
+
+impl Counts {
+    fn add(&mut self, batch: &RecordBatch) {
+        let dropped = batch["dropped"].as_boolean();
+        self.rows += batch.num_rows() as u64;
+        self.dropped += dropped.true_count() as u64;
+        let first = (0..batch.num_rows()).find(|row| dropped.is_null(*row));
+        if let Some(row) = first.filter(|_| self.ambiguous == 0) {
+            self.ambiguous_since_ns = stamps(batch)[row];
+        }
+        self.ambiguous += dropped.null_count() as u64;
+    }
 }
 
 /// Up to where frames are settled now.

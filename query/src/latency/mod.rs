@@ -5,6 +5,7 @@
 
 mod align;
 mod demand;
+mod doubts;
 mod events;
 mod exec;
 mod power;
@@ -14,6 +15,7 @@ mod rows;
 use bl_store::StoreError;
 
 pub use align::{Aligned, AlignedPair, align};
+pub(crate) use doubts::file as file_of_doubts;
 pub(crate) use exec::{LatencyExec, Share};
 pub use power::first_device;
 pub(crate) use progress::Progress;

@@ -45,6 +45,16 @@ pub(crate) struct PairProgress {
     /// Whether any event of `stage_b` was seen.
     #[serde(default)]
     pub seen_b: bool,
+    /// Frames in the files of which nobody can tell what became of them.
+    #[serde(default)]
+    pub doubtful: Doubtful,
+}
+
+/// How many frames are doubtful, and since when.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Doubtful {
+    pub frames: u64,
+    pub since_ns: i64,
 }
 
 /// How many raw rows there were from before an instant. More of them at another time are late ones.

@@ -236,6 +236,7 @@ impl Run {
             stage_b: self.task.stage_b,
             method: self.task.method,
             device: self.device,
+            doubtful: self.task.done.as_ref().map(|known| known.doubtful).unwrap_or_default(),
             until_ns: if complete.is_some() { i64::MAX } else { self.until_ns },
             files: self.task.done.map(|known| known.files).unwrap_or_default(),
             complete,

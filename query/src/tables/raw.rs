@@ -14,6 +14,7 @@ use datafusion::physical_plan::ExecutionPlan;
 use super::prune::{OF_SESSION, is_about, passing_sessions};
 use super::scan::Scan;
 use super::sql_types::{sql_schema, to_sql};
+use crate::latency::file_of_doubts;
 
 /// A table over some sessions of the store, as it is when it is scanned.
 #[derive(Debug)]
@@ -66,6 +67,9 @@ impl TableProvider for RawTable {
             let snapshot =
                 session.snapshot(self.table).map_err(|e| DataFusionError::External(Box::new(e)))?;
             sealed.extend(snapshot.sealed.into_iter().map(|f| f.path));
+            if self.table.name == "health" {
+                sealed.extend(file_of_doubts(session));
+            }
             for batch in snapshot.open {
                 open.push(to_sql(&batch, &self.schema)?);
             }
