@@ -28,12 +28,12 @@ mod tests;
 
 use arrow_buffer::NullBuffer;
 
-pub use keyless::KeylessPairer;
+pub use keyless::{KeylessPairer, SURE};
 pub use pipeline::{FirstKeys, FrameKeys, KeyColumn, MAX_KEYS, PipelinePairer, StageEvents};
 pub use pipelines::Pipelines;
 use queue::Queue;
 use reorder::Reorder;
-pub use rows::{Pair, PairArrays, Pairs};
+pub use rows::{Fate, Pair, PairArrays, Pairs};
 use split::{CHUNK, Split};
 pub use stages::{StageError, StagePair, StagePairs, sides};
 
@@ -119,7 +119,8 @@ impl Default for PairOptions {
     }
 }
 
-/// What became of the events so far.
+/// What became of the events so far. `paired + dropped + ambiguous` is the number of frames at
+/// `stage_a`; `paired + orphans + ambiguous_ends` is the number of `stage_b` events.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct PairCounts {
     /// Frames with both events.
@@ -128,6 +129,11 @@ pub struct PairCounts {
     pub dropped: u64,
     /// `stage_b` events without a partner.
     pub orphans: u64,
+    /// Frames that timing cannot tell the fate of: no latency is told, and no drop.
+    pub ambiguous: u64,
+    /// `stage_b` events that timing cannot tell the frame of: each ended one of the ambiguous
+    /// frames, or is an orphan.
+    pub ambiguous_ends: u64,
     /// Events without a key, left out.
     pub unkeyed: u64,
     /// `stage_a` events that came later than `lateness_ns`, left out ([`Order::StageA`] only).
@@ -142,6 +148,8 @@ impl std::ops::Add for PairCounts {
             paired: self.paired + more.paired,
             dropped: self.dropped + more.dropped,
             orphans: self.orphans + more.orphans,
+            ambiguous: self.ambiguous + more.ambiguous,
+            ambiguous_ends: self.ambiguous_ends + more.ambiguous_ends,
             unkeyed: self.unkeyed + more.unkeyed,
             late: self.late + more.late,
         }

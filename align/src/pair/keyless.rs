@@ -16,8 +16,12 @@ mod latency;
 
 use std::collections::VecDeque;
 
-use super::{Event, Key, PairCounts, PairOptions, Pairs, Reorder, Side, Wanted};
+use super::{Event, Key, PairCounts, PairOptions, Pairs, Reorder, Side, Wanted, rows::DROPPED};
 use latency::LatencyModel;
+
+/// The least probability at which a pair or a drop is told. A row that is less likely is told as
+/// ambiguous.
+pub const SURE: f32 = 0.999;
 
 /// Costs are negative logarithms of probabilities. One drop in 50 frames.
 const DROP: f64 = 3.9;
@@ -303,12 +307,12 @@ impl<P: Copy + Default> KeylessPairer<P> {
         match end_ns {
             Some(end_ns) => {
                 self.counts.paired += 1;
-                self.rows.push(ts_ns, key, end_ns.saturating_sub(ts_ns), carry);
+                self.rows.push_unsure(ts_ns, key, end_ns.saturating_sub(ts_ns), 1.0, carry);
             }
             None => {
                 self.counts.dropped += 1;
                 if self.options.wanted == Wanted::All {
-                    self.rows.push(ts_ns, key, -1, carry);
+                    self.rows.push_unsure(ts_ns, key, DROPPED, 1.0, carry);
                 }
             }
         }

@@ -201,7 +201,15 @@ impl<P: Copy + Default> PipelinePairer<P> {
                     self.counts.dropped += 1;
                     let (ts_ns, key, carry) = (event.ts_ns, Key::default(), event.carry);
                     if self.options.wanted == Wanted::All {
-                        self.dropped.push(Pair { ts_ns, key, latency_ns: None, carry });
+                        let (latency_ns, ambiguous, confidence) = (None, false, 1.0);
+                        self.dropped.push(Pair {
+                            ts_ns,
+                            key,
+                            latency_ns,
+                            ambiguous,
+                            confidence,
+                            carry,
+                        });
                     }
                 }
                 Side::B if event.ts_ns < self.watermark_ns => self.counts.orphans += 1,

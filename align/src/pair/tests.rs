@@ -25,7 +25,8 @@ fn by_definition(events: &[Event<u32>], window_ns: i64) -> (Vec<Pair<u32>>, Pair
             None => counts.dropped += 1,
         }
         let latency_ns = partner.map(|at| b[at].ts_ns - event.ts_ns);
-        rows.push(Pair { ts_ns: event.ts_ns, key: event.key, latency_ns, carry: event.carry });
+        let Event { ts_ns, key, carry, .. } = event;
+        rows.push(Pair { ts_ns, key, latency_ns, ambiguous: false, confidence: 1.0, carry });
     }
     counts.orphans = taken.iter().filter(|taken| !**taken).count() as u64;
     (rows, counts)
@@ -254,4 +255,6 @@ fn arrays_hold_drops_as_nulls() {
     assert_eq!(arrays.id.values(), &[1, 2]);
     assert!(arrays.latency_ns.is_null(0));
     assert_eq!(arrays.latency_ns.value(1), 3);
+    assert_eq!((arrays.ambiguous.true_count(), arrays.ambiguous.null_count()), (0, 0));
+    assert!(arrays.confidence.is_none(), "keys are certain");
 }
