@@ -1,0 +1,180 @@
+//! One alignment of all events so far.
+
+use super::frames::Frames;
+use super::latency::{Fit, LatencyModel};
+use super::proof::Proof;
+
+/// Costs are negative logarithms of probabilities. One drop in 50 frames.
+const DROP: f64 = 3.9;
+/// Further drops in a row, times the logarithm of how many: bursts have no typical length.
+const DROP_ON: f64 = 2.0;
+/// Drops before the first pair, beside the logarithm of how many: pipelines start up slowly.
+const DROP_FIRST: f64 = 3.0;
+/// A lost `stage_a` event: one in 3,000.
+const ORPHAN: f64 = 8.0;
+/// An orphan after an orphan.
+const ORPHAN_ON: f64 = 1.0;
+/// One frame more on its way at once: latencies of few periods are likelier, but not by much.
+const IN_FLIGHT: f64 = 0.25;
+/// Drops and frames on their way that cannot be afforded any more.
+const UNAFFORDABLE: f64 = 30.0;
+/// An alignment's continuation by one `stage_b` event.
+#[derive(Clone, Copy)]
+pub(super) struct Move {
+    pub cost: f64,
+    /// Which alignment goes on.
+    pub parent: usize,
+    /// The frame that the event ends; `None`: an orphan.
+    pub frame: Option<u64>,
+    /// The first frame that is free after it.
+    pub next: u64,
+    /// The level of the latency before it, or the first latency.
+    pub level_ns: f64,
+    pub doubt: f64,
+    latency_ns: f64,
+    fit: Fit,
+}
+
+/// An alignment of all events so far.
+#[derive(Clone)]
+pub(super) struct Path {
+    pub cost: f64,
+    /// Number of the first frame that is still free.
+    pub next: u64,
+    /// How many orphans went before its first pair.
+    pub born: u64,
+    latency: LatencyModel,
+    /// Whether the last `stage_b` event was taken for an orphan.
+    orphaned: bool,
+    /// Whether its frames are the true ones.
+    proof: Proof,
+}
+
+impl Path {
+    /// Nothing aligned yet.
+    pub fn start() -> Self {
+        Self {
+            cost: 0.0,
+            next: 0,
+            born: 0,
+            latency: LatencyModel::new(),
+            orphaned: false,
+            proof: Proof::new(0.0),
+        }
+    }
+
+    /// The probability that the frames are the true ones and not shifted by whole frames.
+    pub fn proven(&self) -> f64 {
+        self.proof.probability()
+    }
+
+    /// The moves that can be made within a limit of cost: an orphan, or any frame not after the
+    /// event.
+    pub fn add_moves<P: Copy>(
+        &self,
+        parent: usize,
+        ts_ns: i64,
+        frames: &Frames<P>,
+        window_ns: i64,
+        limit: f64,
+        moves: &mut Vec<Move>,
+    ) {
+        let next = self.next.max(frames.first());
+        let orphan = Fit { cost: self.orphan_cost(ts_ns, frames), stray: false };
+        let level_ns = if self.latency.is_known() { self.latency.level_ns() } else { -1e18 };
+        moves.push(Move {
+            cost: self.cost + orphan.cost,
+            parent,
+            frame: None,
+            next,
+            level_ns,
+            doubt: 0.0,
+            latency_ns: 0.0,
+            fit: orphan,
+        });
+        let period_ns = frames.period_ns();
+        for number in next..frames.end() {
+            let Some(frame) = frames.get(number).filter(|frame| frame.ts_ns <= ts_ns) else {
+                break;
+            };
+            let base = self.cost + self.drop_cost(number - next);
+            if base > limit + UNAFFORDABLE {
+                break;
+            }
+            let latency_ns = ts_ns.saturating_sub(frame.ts_ns);
+            if latency_ns > window_ns {
+                continue;
+            }
+            let latency_ns = latency_ns as f64;
+            let (level_ns, fit) = match self.latency.is_known() {
+                false => {
+                    let waiting = (frames.until(ts_ns) - number - 1).saturating_sub(self.born);
+                    (latency_ns, Fit { cost: IN_FLIGHT * waiting as f64, stray: false })
+                }
+                true => {
+                    let far = self.latency.is_far(latency_ns);
+                    if far && base + LatencyModel::least_stray_cost() > limit {
+                        continue;
+                    }
+                    (level_ns, self.latency.fit(latency_ns, period_ns))
+                }
+            };
+            moves.push(Move {
+                cost: base + fit.cost,
+                parent,
+                frame: Some(number),
+                next: number + 1,
+                level_ns,
+                doubt: 0.0,
+                latency_ns,
+                fit,
+            });
+        }
+    }
+
+    /// What it costs to take the event for an orphan.
+    fn orphan_cost<P: Copy>(&self, ts_ns: i64, frames: &Frames<P>) -> f64 {
+        match self.latency.is_known() {
+            true if self.orphaned => ORPHAN_ON,
+            true => ORPHAN,
+            // Its frame began before the recording did. Where frames have been recorded before the
+            // very first event, those before them must have been dropped.
+            false if self.born == 0 => {
+                IN_FLIGHT + self.burst_cost(frames.until(ts_ns).saturating_sub(1))
+            }
+            false => IN_FLIGHT,
+        }
+    }
+
+    /// What it costs to drop so many frames before the next pair.
+    fn drop_cost(&self, drops: u64) -> f64 {
+        match self.latency.is_known() {
+            _ if drops == 0 => 0.0,
+            false => DROP_FIRST + (drops as f64).ln(),
+            true => self.burst_cost(drops),
+        }
+    }
+
+    fn burst_cost(&self, drops: u64) -> f64 {
+        if drops == 0 { 0.0 } else { DROP + DROP_ON * (drops as f64).ln() }
+    }
+
+    /// This alignment after a move, its cost counted from `best`.
+    pub fn after<P: Copy>(&self, to: &Move, best: f64, frames: &Frames<P>) -> Self {
+        let mut path = Self { cost: to.cost - best, next: to.next, ..self.clone() };
+        path.orphaned = to.frame.is_none();
+        let Some(frame) = to.frame.and_then(|number| frames.get(number)) else {
+            path.born += u64::from(!self.latency.is_known());
+            return path;
+        };
+        if !self.latency.is_known() {
+            path.latency = LatencyModel::begin(to.latency_ns, frames.period_ns());
+            path.proof = Proof::new(path.latency.spread_ns());
+            return path;
+        }
+        let follows = to.frame == Some(self.next) && !self.orphaned && !to.fit.stray;
+        path.proof.observe(to.latency_ns - self.latency.level_ns(), frame.tick, follows);
+        path.latency.observe(to.latency_ns, to.fit);
+        path
+    }
+}
