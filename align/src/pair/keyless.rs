@@ -35,7 +35,7 @@ const UNDECIDED: usize = 1024;
 /// The least probability of the alignment at which rows need not wait for more evidence.
 const EARLY: f64 = 0.9999;
 /// Events that are decided together, when their time has come: a share of the window.
-const TOGETHER: i64 = 8;
+const TOGETHER: i64 = 4;
 
 /// Pairs the events of two stages that have no key, within one pipeline. `P` is handed through from
 /// each `stage_a` event to its row; a row's `id` is the frame's number at `stage_a`, from 0.
@@ -150,7 +150,6 @@ impl<P: Copy + Default> KeylessPairer<P> {
             self.decide_agreed();
         }
         self.decide_due(watermark_ns);
-        self.forget(watermark_ns);
     }
 
     /// Decides the events that all alignments take for the same, if that is sure or will never
@@ -164,9 +163,12 @@ impl<P: Copy + Default> KeylessPairer<P> {
     /// Decides the events that are a window old, and those that soon will be.
     fn decide_due(&mut self, watermark_ns: i64) {
         let window_ns = self.options.window_ns.max(0);
-        while let Some(oldest_ns) = self.alignments.ts_ns(0)
-            && oldest_ns.saturating_add(window_ns) <= watermark_ns
-        {
+        loop {
+            self.forget(watermark_ns);
+            let Some(oldest_ns) = self.alignments.ts_ns(0) else { return };
+            if oldest_ns.saturating_add(window_ns) > watermark_ns {
+                return;
+            }
             let until_ns = oldest_ns.saturating_add(window_ns / TOGETHER);
             let events = (0..self.alignments.len())
                 .take_while(|at| self.alignments.ts_ns(*at).is_some_and(|ts_ns| ts_ns <= until_ns));
@@ -207,7 +209,8 @@ impl<P: Copy + Default> KeylessPairer<P> {
             self.close(AMBIGUOUS, decision.confidence);
         }
         let Some(frame) = decision.frame else {
-            let first = self.frames.get(self.frames.first());
+            let since_ns = decision.ts_ns.saturating_sub(self.options.window_ns);
+            let first = self.frames.get(self.frames.since(since_ns));
             let certain = first.is_none_or(|frame| frame.ts_ns > decision.ts_ns);
             let confidence = if certain { 1.0 } else { decision.confidence };
             self.doubt += 1.0 - confidence;

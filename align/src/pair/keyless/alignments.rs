@@ -3,12 +3,12 @@
 use std::collections::VecDeque;
 
 use super::frames::Frames;
-use super::path::{Move, Path};
+use super::path::{End, Move, Path};
 
 /// Alignments kept, at most.
-const PATHS: usize = 96;
+const PATHS: usize = 24;
 /// Alignments this much less likely than the best are given up.
-const COST_LIMIT: f64 = 18.0;
+const COST_LIMIT: f64 = 14.0;
 /// An alignment this much less likely than the one that it merges with takes nothing from it.
 const DOUBT_LIMIT: f64 = 11.0;
 /// Events looked back at for what all alignments have in common.
@@ -84,9 +84,15 @@ impl Alignments {
         let mut moves = std::mem::take(&mut self.moves);
         moves.clear();
         let mut best = f64::INFINITY;
+        let frames_of_end = (
+            frames.since(ts_ns.saturating_sub(self.window_ns)),
+            frames.since(ts_ns.saturating_add(1)),
+        );
+        let end = End { ts_ns, frames: frames_of_end, period_ns: frames.period_ns() };
         for (parent, path) in self.paths.iter().enumerate() {
-            path.add_moves(parent, ts_ns, frames, self.window_ns, best + COST_LIMIT, &mut moves);
-            best = moves.iter().map(|to| to.cost).fold(best, f64::min);
+            let from = moves.len();
+            path.add_moves(parent, end, frames, best + COST_LIMIT, &mut moves);
+            best = moves[from..].iter().map(|to| to.cost).fold(best, f64::min);
         }
         moves.retain(|to| to.cost <= best + COST_LIMIT);
         moves.sort_unstable_by(|left, right| {

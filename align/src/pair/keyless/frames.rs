@@ -46,9 +46,9 @@ impl<P: Copy> Frames<P> {
         self.first += u64::from(self.kept.pop_front().is_some());
     }
 
-    /// How many frames there are up to an instant.
-    pub fn until(&self, ts_ns: i64) -> u64 {
-        self.first + self.kept.partition_point(|frame| frame.ts_ns <= ts_ns) as u64
+    /// The number of the first that is not before an instant.
+    pub fn since(&self, ts_ns: i64) -> u64 {
+        self.first + self.kept.partition_point(|frame| frame.ts_ns < ts_ns) as u64
     }
 
     /// How many are kept.

@@ -67,10 +67,8 @@ impl LatencyModel {
         self.spread.variance.sqrt()
     }
 
-    /// What a stray costs at least.
-    pub fn least_stray_cost() -> f64 {
-        -(STRAY / (2.0 * STRAY_SCALE)).ln()
-    }
+    /// What a stray costs at least: -ln(STRAY / (2 STRAY_SCALE)).
+    pub const LEAST_STRAY_COST: f64 = 8.294;
 
     /// Whether the latency is so far off that it can but be a stray.
     pub fn is_far(&self, latency_ns: f64) -> bool {
@@ -139,10 +137,8 @@ impl Spread {
         self.variance = variance.max(LEAST_SPREAD_NS * LEAST_SPREAD_NS);
     }
 
-    /// How much less likely the deviation is than the likeliest one, as the negative logarithm of
-    /// its normal density but for a constant.
-    pub fn surprise(&self, deviation_ns: f64) -> f64 {
-        let squared = (deviation_ns * deviation_ns / self.variance).min(MOST_SQUARED);
-        0.5 * (self.variance.ln() + squared)
+    /// The squared deviation in variances, as far as it counts.
+    pub fn squares(&self, deviation_ns: f64) -> f64 {
+        (deviation_ns * deviation_ns / self.variance).min(MOST_SQUARED)
     }
 }

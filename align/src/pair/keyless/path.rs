@@ -16,8 +16,19 @@ const ORPHAN: f64 = 8.0;
 const ORPHAN_ON: f64 = 1.0;
 /// One frame more on its way at once: latencies of few periods are likelier, but not by much.
 const IN_FLIGHT: f64 = 0.25;
-/// Drops and frames on their way that cannot be afforded any more.
-const UNAFFORDABLE: f64 = 30.0;
+/// The level of an alignment that has none.
+const UNBORN_LEVEL_NS: f64 = -1e18;
+
+/// A `stage_b` event.
+#[derive(Clone, Copy)]
+pub(super) struct End {
+    pub ts_ns: i64,
+    /// The first frame that it may end, and the one after the last.
+    pub frames: (u64, u64),
+    /// Nanoseconds from frame to frame.
+    pub period_ns: f64,
+}
+
 /// An alignment's continuation by one `stage_b` event.
 #[derive(Clone, Copy)]
 pub(super) struct Move {
@@ -73,75 +84,54 @@ impl Path {
     pub fn add_moves<P: Copy>(
         &self,
         parent: usize,
-        ts_ns: i64,
+        end: End,
         frames: &Frames<P>,
-        window_ns: i64,
         limit: f64,
         moves: &mut Vec<Move>,
     ) {
-        let next = self.next.max(frames.first());
-        let orphan = Fit { cost: self.orphan_cost(ts_ns, frames), stray: false };
-        let level_ns = if self.latency.is_known() { self.latency.level_ns() } else { -1e18 };
-        moves.push(Move {
-            cost: self.cost + orphan.cost,
-            parent,
-            frame: None,
-            next,
-            level_ns,
-            doubt: 0.0,
-            latency_ns: 0.0,
-            fit: orphan,
-        });
-        let period_ns = frames.period_ns();
-        for number in next..frames.end() {
-            let Some(frame) = frames.get(number).filter(|frame| frame.ts_ns <= ts_ns) else {
-                break;
-            };
-            let base = self.cost + self.drop_cost(number - next);
-            if base > limit + UNAFFORDABLE {
-                break;
-            }
-            let latency_ns = ts_ns.saturating_sub(frame.ts_ns);
-            if latency_ns > window_ns {
-                continue;
-            }
-            let latency_ns = latency_ns as f64;
-            let (level_ns, fit) = match self.latency.is_known() {
-                false => {
-                    let waiting = (frames.until(ts_ns) - number - 1).saturating_sub(self.born);
-                    (latency_ns, Fit { cost: IN_FLIGHT * waiting as f64, stray: false })
+        let next = self.next.max(end.frames.0);
+        let known = self.latency.is_known();
+        let level_ns = if known { self.latency.level_ns() } else { UNBORN_LEVEL_NS };
+        let orphan = Fit { cost: self.orphan_cost(end), stray: false };
+        if self.cost + orphan.cost <= limit {
+            let (cost, frame) = (self.cost + orphan.cost, None);
+            let (latency_ns, doubt, fit) = (0.0, 0.0, orphan);
+            moves.push(Move { cost, parent, frame, next, level_ns, latency_ns, doubt, fit });
+        }
+        for number in next..end.frames.1 {
+            let Some(frame) = frames.get(number) else { break };
+            let latency_ns = end.ts_ns.saturating_sub(frame.ts_ns) as f64;
+            let drops = number - next;
+            if known && self.latency.is_far(latency_ns) {
+                let affordable = drops < 2
+                    && self.cost + self.drop_cost(drops) + LatencyModel::LEAST_STRAY_COST <= limit;
+                match affordable {
+                    true => {}
+                    false if latency_ns < level_ns => break,
+                    false => continue,
                 }
-                true => {
-                    let far = self.latency.is_far(latency_ns);
-                    if far && base + LatencyModel::least_stray_cost() > limit {
-                        continue;
-                    }
-                    (level_ns, self.latency.fit(latency_ns, period_ns))
-                }
+            }
+            let waiting = (end.frames.1 - number - 1).saturating_sub(self.born);
+            let (level_ns, fit) = match known {
+                true => (level_ns, self.latency.fit(latency_ns, end.period_ns)),
+                false => (latency_ns, Fit { cost: IN_FLIGHT * waiting as f64, stray: false }),
             };
-            moves.push(Move {
-                cost: base + fit.cost,
-                parent,
-                frame: Some(number),
-                next: number + 1,
-                level_ns,
-                doubt: 0.0,
-                latency_ns,
-                fit,
-            });
+            let cost = self.cost + self.drop_cost(drops) + fit.cost;
+            if cost <= limit {
+                let (frame, next, doubt) = (Some(number), number + 1, 0.0);
+                moves.push(Move { cost, parent, frame, next, level_ns, latency_ns, doubt, fit });
+            }
         }
     }
 
     /// What it costs to take the event for an orphan.
-    fn orphan_cost<P: Copy>(&self, ts_ns: i64, frames: &Frames<P>) -> f64 {
+    fn orphan_cost(&self, end: End) -> f64 {
         match self.latency.is_known() {
             true if self.orphaned => ORPHAN_ON,
             true => ORPHAN,
             // Its frame began before the recording did. Where frames have been recorded before the
             // very first event, those before them must have been dropped.
-            false if self.born == 0 => {
-                IN_FLIGHT + self.burst_cost(frames.until(ts_ns).saturating_sub(1))
-            }
+            false if self.born == 0 => IN_FLIGHT + self.burst_cost(end.frames.1.saturating_sub(1)),
             false => IN_FLIGHT,
         }
     }

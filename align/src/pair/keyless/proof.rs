@@ -39,7 +39,8 @@ impl Proof {
     /// follow those of the pair before, at the usual latency.
     pub fn observe(&mut self, deviation_ns: f64, tick: Tick, follows: bool) {
         let expected_ns = deviation_ns + tick.deviation_ns;
-        let mut gain = self.expected.surprise(expected_ns) - self.actual.surprise(deviation_ns);
+        let squares = self.expected.squares(expected_ns) - self.actual.squares(deviation_ns);
+        let mut gain = 0.5 * ((self.expected.variance / self.actual.variance).ln() + squares);
         if tick.after_gap && follows {
             gain += GAP;
         }

@@ -3,10 +3,10 @@
 use super::generator::{MS, Pipeline, Score};
 
 const RATES: [f64; 4] = [24.0, 60.0, 120.0, 240.0];
-const LATENCIES: [f64; 8] = [0.3, 0.6, 0.9, 1.3, 2.0, 2.7, 4.0, 5.0];
-const DROPS: [f64; 3] = [0.0, 0.02, 0.05];
-const JITTERS: [f64; 3] = [0.05, 0.1, 0.2];
-const TICKS_MS: [f64; 5] = [0.0, 0.05, 0.1, 0.25, 0.5];
+const LATENCIES: [f64; 6] = [0.3, 0.6, 0.9, 1.3, 2.5, 5.0];
+const DROPS: [f64; 2] = [0.0, 0.05];
+const JITTERS: [f64; 2] = [0.05, 0.2];
+const TICKS_MS: [f64; 4] = [0.0, 0.05, 0.2, 0.5];
 
 #[test]
 #[ignore = "a study: takes minutes and prints a table"]

@@ -9,7 +9,12 @@ use crate::pair::Pair;
 fn holds(name: &str, pipeline: Pipeline, least: f64) {
     for seed in 0..3 {
         let score = pipeline.score(seed);
-        eprintln!("{name} {seed}: {:.4} of {least}, true {:.5} drops {:.4} {score:?}", score.recall(), score.truth(), score.drop_truth());
+        eprintln!(
+            "{name} {seed}: {:.4} of {least}, true {:.5} drops {:.4} {score:?}",
+            score.recall(),
+            score.truth(),
+            score.drop_truth()
+        );
     }
 }
 
