@@ -210,3 +210,14 @@ impl Alignments {
         decisions
     }
 }
+
+#[cfg(test)]
+impl Alignments {
+    pub fn describe(&self) -> String {
+        self.paths
+            .iter()
+            .take(6)
+            .map(|p| format!("[{:.1} {} b{} {}]", p.cost, p.next, p.born, p.describe()))
+            .collect()
+    }
+}

@@ -3,9 +3,9 @@
 /// Latencies that a level is averaged over, at most.
 const LEVEL_SAMPLES: f64 = 32.0;
 /// Samples that the first spread counts for, and that a spread is averaged over at most.
-const SPREAD_SAMPLES: (f64, f64) = (4.0, 64.0);
+const SPREAD_SAMPLES: (f64, f64) = (1.0, 64.0);
 /// The spread before anything is known, as a share of the period.
-const FIRST_SPREAD: f64 = 0.15;
+const FIRST_SPREAD: f64 = 0.1;
 /// A timer's resolution: a spread is never thought smaller.
 const LEAST_SPREAD_NS: f64 = 20e3;
 /// Deviations beyond three spreads move neither level nor spread further.
@@ -18,7 +18,8 @@ const STRAY_SCALE: f64 = 2.0;
 /// takes to see it. Dearer than a drop and an orphan together, which would explain the same.
 const JUMP: f64 = 18.0;
 
-/// A latency's distribution: normal around a running level, with a running spread, and a few strays.
+/// A latency's distribution: normal around a running level, with a running spread (so Student's t
+/// while few were seen), and a few strays.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct LatencyModel {
     level_ns: f64,
@@ -57,6 +58,11 @@ impl LatencyModel {
         self.samples > 0.0
     }
 
+    /// Whether only one was seen.
+    pub fn is_new(&self) -> bool {
+        self.samples == 1.0
+    }
+
     /// The running level.
     pub fn level_ns(&self) -> f64 {
         self.level_ns
@@ -82,8 +88,7 @@ impl LatencyModel {
         let variance = self.predicted();
         let scaled = deviation_ns / (STRAY_SCALE * period_ns);
         let stray = STRAY / (2.0 * STRAY_SCALE * (1.0 + scaled * scaled));
-        let squared = deviation_ns * deviation_ns / variance;
-        let usual = (-0.5 * squared).exp() * period_ns / (std::f64::consts::TAU * variance).sqrt();
+        let usual = period_ns * self.spread.log_density(deviation_ns, variance).exp();
         let cost = -(usual + stray).ln();
         let stray = stray > usual;
         Fit { cost: if stray { cost.min(JUMP - self.strain) } else { cost }, stray }
@@ -137,8 +142,12 @@ impl Spread {
         self.variance = variance.max(LEAST_SPREAD_NS * LEAST_SPREAD_NS);
     }
 
-    /// The squared deviation in variances, as far as it counts.
-    pub fn squares(&self, deviation_ns: f64) -> f64 {
-        (deviation_ns * deviation_ns / self.variance).min(MOST_SQUARED)
+    /// The logarithm of the density of the next deviation, were the variance this: Student's t.
+    pub fn log_density(&self, deviation_ns: f64, variance: f64) -> f64 {
+        let squared = deviation_ns * deviation_ns / variance;
+        let freedom = self.samples;
+        // The constant of the density is nearly that of the normal one, ln(1 / sqrt(2 pi)).
+        let top = -0.918_94 + (-0.25 / freedom).ln_1p() - 0.5 * variance.ln();
+        top - 0.5 * (freedom + 1.0) * (squared / freedom).ln_1p()
     }
 }

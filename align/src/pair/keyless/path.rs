@@ -162,9 +162,26 @@ impl Path {
             path.proof = Proof::new(path.latency.spread_ns());
             return path;
         }
+        if self.latency.is_new() {
+            // The first frames' period was not known before.
+            path.latency = LatencyModel::begin(self.latency.level_ns(), frames.period_ns());
+            path.proof = Proof::new(path.latency.spread_ns());
+        }
         let follows = to.frame == Some(self.next) && !self.orphaned && !to.fit.stray;
         path.proof.observe(to.latency_ns - self.latency.level_ns(), frame.tick, follows);
         path.latency.observe(to.latency_ns, to.fit);
         path
+    }
+}
+
+#[cfg(test)]
+impl Path {
+    pub fn describe(&self) -> String {
+        format!(
+            "{:.2}±{:.3} {:.4}",
+            self.latency.level_ns() / 1e6,
+            self.latency.spread_ns() / 1e6,
+            self.proven()
+        )
     }
 }

@@ -8,8 +8,10 @@ use super::ticks::Tick;
 const BOUNDS: (f64, f64) = (-4.0, 40.0);
 /// Evidence counts for half: the model's noise is simpler than that of the world.
 const WEIGHT: f64 = 0.5;
-/// A drop where the capture has left out a tick would be a coincidence of one in 50.
-const GAP: f64 = 3.9;
+/// The probability that `stage_b` shows a gap where the capture had none, and that a gap of the
+/// capture's is not seen because a frame beside it was dropped.
+const UNRELATED: f64 = 0.02;
+const UNSEEN: f64 = 0.05;
 
 /// Evidence that `stage_b` repeats the irregularities of the very frames that an alignment gives it.
 ///
@@ -39,10 +41,14 @@ impl Proof {
     /// follow those of the pair before, at the usual latency.
     pub fn observe(&mut self, deviation_ns: f64, tick: Tick, follows: bool) {
         let expected_ns = deviation_ns + tick.deviation_ns;
-        let squares = self.expected.squares(expected_ns) - self.actual.squares(deviation_ns);
-        let mut gain = 0.5 * ((self.expected.variance / self.actual.variance).ln() + squares);
-        if tick.after_gap && follows {
-            gain += GAP;
+        let mut gain = self.actual.log_density(deviation_ns, self.actual.variance)
+            - self.expected.log_density(expected_ns, self.expected.variance);
+        if let Some(rate) = tick.gap {
+            let by_chance = (UNRELATED + rate).min(1.0 - UNSEEN);
+            gain += match follows {
+                true => ((1.0 - UNSEEN) / by_chance).ln(),
+                false => (UNSEEN / (1.0 - by_chance)).ln(),
+            };
         }
         self.log_ratio = (self.log_ratio + gain).clamp(BOUNDS.0, BOUNDS.1);
         self.actual.observe(deviation_ns * deviation_ns);
