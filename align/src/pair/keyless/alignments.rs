@@ -11,6 +11,9 @@ const PATHS: usize = 24;
 const COST_LIMIT: f64 = 14.0;
 /// An alignment this much less likely than the one that it merges with takes nothing from it.
 const DOUBT_LIMIT: f64 = 11.0;
+/// Alignments that end at one frame are of one level where their latencies differ by less than this
+/// share of a period; else one is shifted.
+const SAME_LEVEL: f64 = 0.5;
 /// Events looked back at for what all alignments have in common.
 const LOOK_BACK: usize = 48;
 
@@ -23,14 +26,25 @@ struct Step {
     parent: usize,
     /// The first frame that was free before.
     free: u64,
-    /// The probability of the alignments that have merged with this one and had it otherwise.
-    doubt: f64,
+}
+
+/// An alignment that came to the same state as a likelier one, and was given up for it.
+struct Loser {
+    /// The likelier one's step.
+    winner: usize,
+    /// What it took the event for.
+    frame: Option<u64>,
+    /// The alignment, of the event before, that it came from.
+    parent: usize,
+    /// How likely it is beside the winner.
+    probability: f64,
 }
 
 /// A `stage_b` event that is not decided, with the step of each alignment.
 struct Undecided {
     ts_ns: i64,
     steps: Vec<Step>,
+    losers: Vec<Loser>,
 }
 
 /// What a `stage_b` event was decided to be.
@@ -49,7 +63,9 @@ pub(super) struct Alignments {
     paths: Vec<Path>,
     undecided: VecDeque<Undecided>,
     window_ns: i64,
+    // Kept for their memory.
     moves: Vec<Move>,
+    merged: Vec<(Move, Move)>,
     spare: Vec<Path>,
 }
 
@@ -60,6 +76,7 @@ impl Alignments {
             undecided: VecDeque::new(),
             window_ns,
             moves: Vec::new(),
+            merged: Vec::new(),
             spare: Vec::new(),
         }
     }
@@ -88,7 +105,8 @@ impl Alignments {
             frames.since(ts_ns.saturating_sub(self.window_ns)),
             frames.since(ts_ns.saturating_add(1)),
         );
-        let end = End { ts_ns, frames: frames_of_end, period_ns: frames.period_ns() };
+        let before_ns = self.undecided.back().map(|undecided| undecided.ts_ns);
+        let end = End { ts_ns, before_ns, frames: frames_of_end, period_ns: frames.period_ns() };
         for (parent, path) in self.paths.iter().enumerate() {
             let from = moves.len();
             path.add_moves(parent, end, frames, best + COST_LIMIT, &mut moves);
@@ -105,67 +123,50 @@ impl Alignments {
         self.moves = moves;
     }
 
-    /// Keeps the likeliest of the moves that end at one state, and doubts it as far as the others
-    /// had it otherwise.
+    /// Keeps the likeliest of the moves that end at one state, first in each run of equal `next`.
     fn merge(&mut self, moves: &mut Vec<Move>, period_ns: f64) {
-        let mut kept = 0;
+        self.merged.clear();
+        let (mut kept, mut run) = (0, 0);
         for at in 0..moves.len() {
             let to = moves[at];
-            let same = |other: &Move| {
-                other.next == to.next && (other.level_ns - to.level_ns).abs() < 0.5 * period_ns
-            };
-            let from = moves[..kept].iter().rposition(|other| other.next != to.next);
-            let from = from.map_or(0, |before| before + 1);
-            match moves[from..kept].iter().position(same) {
+            if kept > 0 && moves[kept - 1].next != to.next {
+                run = kept;
+            }
+            let one_level =
+                |other: &&Move| (other.level_ns - to.level_ns).abs() < SAME_LEVEL * period_ns;
+            match moves[run..kept].iter().find(one_level) {
+                Some(winner) if to.cost - winner.cost < DOUBT_LIMIT => {
+                    self.merged.push((*winner, to));
+                }
+                Some(_) => {}
                 None => {
                     moves[kept] = to;
                     kept += 1;
-                }
-                Some(winner) => {
-                    let winner = &mut moves[from + winner];
-                    let difference = to.cost - winner.cost;
-                    if difference < DOUBT_LIMIT {
-                        let probability = (-difference).exp();
-                        if winner.frame != to.frame {
-                            winner.doubt += probability;
-                        }
-                        let (winner, loser) = (winner.parent, to.parent);
-                        self.doubt(winner, loser, probability);
-                    }
                 }
             }
         }
         moves.truncate(kept);
     }
 
-    /// Doubts the steps of an alignment that another one, which has merged with it, took otherwise.
-    fn doubt(&mut self, mut winner: usize, mut loser: usize, probability: f64) {
-        for undecided in self.undecided.iter_mut().rev() {
-            if winner == loser {
-                return;
-            }
-            let other = undecided.steps[loser];
-            let step = &mut undecided.steps[winner];
-            if step.frame != other.frame {
-                step.doubt += probability;
-            }
-            (winner, loser) = (step.parent, other.parent);
-        }
-    }
-
     fn follow<P: Copy>(&mut self, ts_ns: i64, moves: &[Move], frames: &Frames<P>) {
         let best = moves.first().map_or(0.0, |to| to.cost);
         self.spare.clear();
         self.spare.extend(moves.iter().map(|to| self.paths[to.parent].after(to, best, frames)));
-        let step = |to: &Move| Step {
-            frame: to.frame,
-            parent: to.parent,
-            free: self.paths[to.parent].next,
-            doubt: to.doubt,
+        let step = |to: &Move| {
+            let Move { frame, parent, .. } = *to;
+            Step { frame, parent, free: self.paths[parent].next }
         };
         let steps = moves.iter().map(step).collect();
+        let loser = |(winner, to): &(Move, Move)| {
+            let is_winner = |of: &Move| (of.parent, of.frame) == (winner.parent, winner.frame);
+            let (frame, parent) = (to.frame, to.parent);
+            let probability = (winner.cost - to.cost).exp();
+            let winner = moves.iter().position(is_winner)?;
+            Some(Loser { winner, frame, parent, probability })
+        };
+        let losers = self.merged.iter().filter_map(loser).collect();
         std::mem::swap(&mut self.paths, &mut self.spare);
-        self.undecided.push_back(Undecided { ts_ns, steps });
+        self.undecided.push_back(Undecided { ts_ns, steps, losers });
     }
 
     /// How many events, from the oldest on, all alignments take for the same.
@@ -191,15 +192,19 @@ impl Alignments {
         let weights: Vec<f64> = self.paths.iter().map(|path| (-path.cost).exp()).collect();
         let whole: f64 = weights.iter().sum();
         let proven = self.proven();
+        let mut doubts = vec![0.0; self.undecided.len()];
         let mut decisions = Vec::with_capacity(events);
         let mut at_step: Vec<usize> = (0..self.paths.len()).collect();
         for (at, undecided) in self.undecided.iter().enumerate().rev() {
+            for loser in undecided.losers.iter().filter(|loser| loser.winner == at_step[0]) {
+                self.doubt(at, loser, &mut doubts);
+            }
             let step = &undecided.steps[at_step[0]];
             if at < events {
                 let agree = at_step.iter().zip(&weights);
                 let agree = agree.filter(|(other, _)| undecided.steps[**other].frame == step.frame);
                 let share = agree.map(|(_, weight)| weight).sum::<f64>() / whole;
-                let confidence = (share - step.doubt).max(0.0) * proven;
+                let confidence = (share - doubts[at]).max(0.0) * proven;
                 let (ts_ns, frame, free) = (undecided.ts_ns, step.frame, step.free);
                 decisions.push(Decision { ts_ns, frame, free, confidence });
             }
@@ -208,6 +213,23 @@ impl Alignments {
         decisions.reverse();
         self.undecided.drain(..events.min(self.undecided.len()));
         decisions
+    }
+
+    /// Doubts the events, from one on backwards, that a loser took otherwise than the winner.
+    fn doubt(&self, at: usize, loser: &Loser, doubts: &mut [f64]) {
+        let winner = &self.undecided[at].steps[loser.winner];
+        let (mut ours, mut theirs) = (winner.parent, loser.parent);
+        doubts[at] += if winner.frame == loser.frame { 0.0 } else { loser.probability };
+        for before in (0..at).rev() {
+            if ours == theirs {
+                return;
+            }
+            let steps = &self.undecided[before].steps;
+            let (our_step, their_step) = (&steps[ours], &steps[theirs]);
+            let differ = our_step.frame != their_step.frame;
+            doubts[before] += if differ { loser.probability } else { 0.0 };
+            (ours, theirs) = (our_step.parent, their_step.parent);
+        }
     }
 }
 

@@ -23,6 +23,8 @@ const UNBORN_LEVEL_NS: f64 = -1e18;
 #[derive(Clone, Copy)]
 pub(super) struct End {
     pub ts_ns: i64,
+    /// The event before, where it is not decided.
+    pub before_ns: Option<i64>,
     /// The first frame that it may end, and the one after the last.
     pub frames: (u64, u64),
     /// Nanoseconds from frame to frame.
@@ -41,7 +43,6 @@ pub(super) struct Move {
     pub next: u64,
     /// The level of the latency before it, or the first latency.
     pub level_ns: f64,
-    pub doubt: f64,
     latency_ns: f64,
     fit: Fit,
 }
@@ -95,8 +96,8 @@ impl Path {
         let orphan = Fit { cost: self.orphan_cost(end), stray: false };
         if self.cost + orphan.cost <= limit {
             let (cost, frame) = (self.cost + orphan.cost, None);
-            let (latency_ns, doubt, fit) = (0.0, 0.0, orphan);
-            moves.push(Move { cost, parent, frame, next, level_ns, latency_ns, doubt, fit });
+            let (latency_ns, fit) = (0.0, orphan);
+            moves.push(Move { cost, parent, frame, next, level_ns, latency_ns, fit });
         }
         for number in next..end.frames.1 {
             let Some(frame) = frames.get(number) else { break };
@@ -111,17 +112,28 @@ impl Path {
                     false => continue,
                 }
             }
-            let waiting = (end.frames.1 - number - 1).saturating_sub(self.born);
             let (level_ns, fit) = match known {
                 true => (level_ns, self.latency.fit(latency_ns, end.period_ns)),
-                false => (latency_ns, Fit { cost: IN_FLIGHT * waiting as f64, stray: false }),
+                false => (latency_ns, self.birth(number, latency_ns, end, frames)),
             };
             let cost = self.cost + self.drop_cost(drops) + fit.cost;
             if cost <= limit {
-                let (frame, next, doubt) = (Some(number), number + 1, 0.0);
-                moves.push(Move { cost, parent, frame, next, level_ns, latency_ns, doubt, fit });
+                let (frame, next) = (Some(number), number + 1);
+                moves.push(Move { cost, parent, frame, next, level_ns, latency_ns, fit });
             }
         }
+    }
+
+    /// What it costs that a latency is the first.
+    fn birth<P: Copy>(&self, number: u64, latency_ns: f64, end: End, frames: &Frames<P>) -> Fit {
+        let waiting = (end.frames.1 - number - 1).saturating_sub(self.born);
+        // The events before belong to frames before the recording: they are too early for the
+        // first of its own.
+        let first = frames.get(end.frames.0).filter(|_| self.born > 0);
+        let after_first = first.zip(end.before_ns).map(|(f, ns)| ns.saturating_sub(f.ts_ns) as f64);
+        let fits = after_first.is_none_or(|ns| ns < latency_ns - 0.5 * end.period_ns);
+        let cost = IN_FLIGHT * waiting as f64 + if fits { 0.0 } else { ORPHAN };
+        Fit { cost, stray: false }
     }
 
     /// What it costs to take the event for an orphan.

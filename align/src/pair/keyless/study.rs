@@ -57,39 +57,39 @@ fn study() {
 #[test]
 #[ignore = "debug"]
 fn debug() {
-    let pipeline = Pipeline {
-        period_ns: 1e9 / 240.0,
-        tick_jitter_ns: 0.5 * MS,
-        latency_periods: 0.3,
-        jitter: 0.05,
-        dropped: 0.0,
-        before: 0,
-        first_kept: false,
-        frames: 800,
-        ..Pipeline::new(|_| 0.0)
-    };
-    for seed in 0..4 {
-        let (events, truth) = pipeline.run(seed);
-        let mut pairer = super::KeylessPairer::new(0, crate::pair::PairOptions::default());
-        for (at, event) in events.iter().enumerate() {
-            pairer.push(*event);
-            if at < 30 || at % 200 == 0 {
-                eprintln!(
-                    "{seed} {at} {} period {:.3} {}",
-                    event.ts_ns,
-                    pairer.frames.period_ns() / 1e6,
-                    pairer.alignments.describe()
-                );
+    for (latency_periods, jitter) in [(0.3, 0.05), (0.9, 0.2)] {
+        let pipeline = Pipeline {
+            period_ns: 1e9 / 240.0,
+            tick_jitter_ns: 0.2 * MS,
+            latency_periods,
+            jitter,
+            dropped: 0.0,
+            before: 0,
+            first_kept: false,
+            frames: 800,
+            ..Pipeline::new(|_| 0.0)
+        };
+        for seed in 0..1 {
+            let (events, truth) = pipeline.run(seed);
+            let mut pairer = super::KeylessPairer::new(0, crate::pair::PairOptions::default());
+            for event in events.iter() {
+                pairer.push(*event);
+                if pairer.alignments.len() < 20 && jitter == 0.2 {
+                    eprintln!("{}", pairer.alignments.describe());
+                }
             }
-        }
-        pairer.finish();
-        for row in pairer.take().iter().step_by(40) {
-            eprintln!(
-                "{:?} {} {:?}",
-                row.fate(),
-                row.confidence,
-                truth[row.carry as usize].map(|e| e - row.ts_ns)
-            );
+            pairer.finish();
+            for row in pairer.take().iter() {
+                if row.latency_ns.is_none() {
+                    eprintln!(
+                        "{latency_periods} {seed} {} {:?} {} {:?}",
+                        row.carry,
+                        row.fate(),
+                        row.confidence,
+                        truth[row.carry as usize].map(|e| e - row.ts_ns)
+                    );
+                }
+            }
         }
     }
 }
