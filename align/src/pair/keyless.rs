@@ -31,7 +31,7 @@ use frames::{Frame, Frames};
 pub const SURE: f32 = 0.999;
 
 /// `stage_b` events undecided, at most: bounds memory where events are very dense.
-const UNDECIDED: usize = 1024;
+const UNDECIDED: usize = 8192;
 /// The least probability of the alignment at which rows need not wait for more evidence.
 const EARLY: f64 = 0.9999;
 /// Events that are decided together, when their time has come: a share of the window.
@@ -44,6 +44,8 @@ const TOGETHER: i64 = 4;
 /// [`PairOptions`] is not heeded: a pair can only be told from what follows it.
 pub struct KeylessPairer<P = ()> {
     options: PairOptions,
+    /// How long a row waits for evidence.
+    hold_ns: i64,
     group: u32,
     reorder: Reorder<P>,
     watermark_ns: i64,
@@ -66,6 +68,7 @@ impl<P: Copy + Default> KeylessPairer<P> {
     pub fn new(group: u32, options: PairOptions) -> Self {
         Self {
             options,
+            hold_ns: options.window_ns,
             group,
             reorder: Reorder::new(),
             watermark_ns: i64::MIN,
@@ -78,6 +81,13 @@ impl<P: Copy + Default> KeylessPairer<P> {
             rows: Pairs::default(),
             counts: PairCounts::default(),
         }
+    }
+
+    /// Lets rows that timing does not prove yet wait for evidence for so long after their `stage_b`
+    /// event, rather than a window: more of the first rows are told, and all of those that are not
+    /// told come later.
+    pub fn holding(self, hold_ns: i64) -> Self {
+        Self { hold_ns, ..self }
     }
 
     /// Takes one event; its key is not looked at. One that is later than the lateness allowed is
@@ -162,14 +172,14 @@ impl<P: Copy + Default> KeylessPairer<P> {
 
     /// Decides the events that are a window old, and those that soon will be.
     fn decide_due(&mut self, watermark_ns: i64) {
-        let window_ns = self.options.window_ns.max(0);
+        let hold_ns = self.hold_ns.max(0);
         loop {
             self.forget(watermark_ns);
             let Some(oldest_ns) = self.alignments.ts_ns(0) else { return };
-            if oldest_ns.saturating_add(window_ns) > watermark_ns {
+            if oldest_ns.saturating_add(hold_ns) > watermark_ns {
                 return;
             }
-            let until_ns = oldest_ns.saturating_add(window_ns / TOGETHER);
+            let until_ns = oldest_ns.saturating_add(hold_ns / TOGETHER);
             let events = (0..self.alignments.len())
                 .take_while(|at| self.alignments.ts_ns(*at).is_some_and(|ts_ns| ts_ns <= until_ns));
             self.decide(events.count());

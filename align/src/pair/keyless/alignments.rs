@@ -14,6 +14,10 @@ const DOUBT_LIMIT: f64 = 11.0;
 /// Alignments that end at one frame are of one level where their latencies differ by less than this
 /// share of a period; else one is shifted.
 const SAME_LEVEL: f64 = 0.5;
+/// What is proven well enough not to begin anew, how many events without end it, and what it costs.
+const PROVEN: f64 = 0.99;
+const START_ANEW_AFTER: u32 = 256;
+const START_ANEW: f64 = 9.0;
 /// Events looked back at for what all alignments have in common.
 const LOOK_BACK: usize = 48;
 
@@ -63,6 +67,8 @@ pub(super) struct Alignments {
     paths: Vec<Path>,
     undecided: VecDeque<Undecided>,
     window_ns: i64,
+    /// Events since the likeliest alignment was proven, or another one began.
+    unproven: u32,
     // Kept for their memory.
     moves: Vec<Move>,
     merged: Vec<(Move, Move)>,
@@ -75,6 +81,7 @@ impl Alignments {
             paths: vec![Path::start()],
             undecided: VecDeque::new(),
             window_ns,
+            unproven: 0,
             moves: Vec::new(),
             merged: Vec::new(),
             spare: Vec::new(),
@@ -106,6 +113,7 @@ impl Alignments {
             frames.since(ts_ns.saturating_add(1)),
         );
         let before_ns = self.undecided.back().map(|undecided| undecided.ts_ns);
+        self.start_anew(frames_of_end.0);
         let end = End { ts_ns, before_ns, frames: frames_of_end, period_ns: frames.period_ns() };
         for (parent, path) in self.paths.iter().enumerate() {
             let from = moves.len();
@@ -121,6 +129,20 @@ impl Alignments {
         moves.truncate(PATHS);
         self.follow(ts_ns, &moves, frames);
         self.moves = moves;
+    }
+
+    /// Lets a new alignment begin where none has been proven for long: the true one may have been
+    /// given up, or the pipeline may have started anew.
+    fn start_anew(&mut self, first: u64) {
+        self.unproven = if self.proven() < PROVEN { self.unproven + 1 } else { 0 };
+        if self.unproven >= START_ANEW_AFTER {
+            self.unproven = 0;
+            self.paths.push(Path::start_anew(first, START_ANEW));
+            // What went before it takes as the likeliest does.
+            if let Some(undecided) = self.undecided.back_mut() {
+                undecided.steps.push(undecided.steps[0]);
+            }
+        }
     }
 
     /// Keeps the likeliest of the moves that end at one state, first in each run of equal `next`.
@@ -236,10 +258,6 @@ impl Alignments {
 #[cfg(test)]
 impl Alignments {
     pub fn describe(&self) -> String {
-        self.paths
-            .iter()
-            .take(6)
-            .map(|p| format!("[{:.1} {} b{} {}]", p.cost, p.next, p.born, p.describe()))
-            .collect()
+        self.paths.iter().take(6).map(|p| format!("[{:.1} {} b{} {}]", p.cost, p.next, p.born, p.describe())).collect()
     }
 }

@@ -52,6 +52,8 @@ pub(super) struct Pipeline {
     pub before: u64,
     /// Whether the very first frame is never dropped at random.
     pub first_kept: bool,
+    /// How long rows may wait for evidence, where not for a window.
+    pub hold_ns: Option<i64>,
 }
 
 impl Pipeline {
@@ -71,6 +73,7 @@ impl Pipeline {
             skipped: never,
             before: 0,
             first_kept: true,
+            hold_ns: None,
         }
     }
 
@@ -110,7 +113,11 @@ impl Pipeline {
     /// How pairing does on a run.
     pub fn score(&self, seed: u64) -> Score {
         let (events, truth) = self.run(seed);
-        let (rows, _) = pair(&events);
+        let mut pairer = KeylessPairer::new(0, PairOptions::default());
+        if let Some(hold_ns) = self.hold_ns {
+            pairer = pairer.holding(hold_ns);
+        }
+        let (rows, _) = pair_by(pairer, &events);
         let mut score = Score::default();
         for row in rows {
             let end_ns = truth[row.carry as usize];
@@ -183,7 +190,13 @@ impl Score {
 }
 
 pub(super) fn pair(events: &[Event<u64>]) -> (Vec<Pair<u64>>, PairCounts) {
-    let mut pairer = KeylessPairer::new(0, PairOptions::default());
+    pair_by(KeylessPairer::new(0, PairOptions::default()), events)
+}
+
+pub(super) fn pair_by(
+    mut pairer: KeylessPairer<u64>,
+    events: &[Event<u64>],
+) -> (Vec<Pair<u64>>, PairCounts) {
     events.iter().for_each(|event| pairer.push(*event));
     pairer.finish();
     (pairer.take().iter().collect(), pairer.counts())

@@ -16,7 +16,7 @@ const STRAY: f64 = 1e-3;
 const STRAY_SCALE: f64 = 2.0;
 /// Cost of the latency settling at another level, however far that is and however many latencies it
 /// takes to see it. Dearer than a drop and an orphan together, which would explain the same.
-const JUMP: f64 = 18.0;
+const JUMP: f64 = 17.0;
 
 /// A latency's distribution: normal around a running level, with a running spread (so Student's t
 /// while few were seen), and a few strays.

@@ -13,7 +13,7 @@ const DROP_FIRST: f64 = 3.0;
 /// A lost `stage_a` event: one in 3,000.
 const ORPHAN: f64 = 8.0;
 /// An orphan after an orphan.
-const ORPHAN_ON: f64 = 1.0;
+const ORPHAN_ON: f64 = 3.0;
 /// One frame more on its way at once: latencies of few periods are likelier, but not by much.
 const IN_FLIGHT: f64 = 0.25;
 /// The level of an alignment that has none.
@@ -73,6 +73,11 @@ impl Path {
             orphaned: false,
             proof: Proof::new(0.0),
         }
+    }
+
+    /// Nothing aligned from here on.
+    pub fn start_anew(next: u64, cost: f64) -> Self {
+        Self { cost, next, born: 1, ..Self::start() }
     }
 
     /// The probability that the frames are the true ones and not shifted by whole frames.
@@ -189,11 +194,6 @@ impl Path {
 #[cfg(test)]
 impl Path {
     pub fn describe(&self) -> String {
-        format!(
-            "{:.2}±{:.3} {:.4}",
-            self.latency.level_ns() / 1e6,
-            self.latency.spread_ns() / 1e6,
-            self.proven()
-        )
+        format!("{:.2}±{:.3} {:.4}", self.latency.level_ns() / 1e6, self.latency.spread_ns() / 1e6, self.proven())
     }
 }

@@ -15,6 +15,7 @@ fn study() {
         std::env::var(name).ok().and_then(|text| text.parse::<f64>().ok()).unwrap_or(or)
     };
     let seeds = env("STUDY_SEEDS", 200.0) as u64;
+    let hold = env("STUDY_HOLD_S", 0.0);
     let rate = env("STUDY_RATE", 0.0);
     println!("rate tick_ms latency jitter dropped before told true drops shifted");
     let mut all = Score::default();
@@ -32,6 +33,7 @@ fn study() {
                                 dropped,
                                 before,
                                 first_kept: false,
+                                hold_ns: (hold > 0.0).then_some((hold * 1e9) as i64),
                                 frames: env("STUDY_FRAMES", 1500.0) as u64,
                                 ..Pipeline::new(|_| 0.0)
                             };
@@ -55,41 +57,33 @@ fn study() {
 }
 
 #[test]
+#[ignore = "a study of row 4"]
+fn row_4() {
+    for hold_ns in [None, Some(30_000_000_000)] {
+        for latency_ns in [|_| 4.0 * MS, |_| 12.0 * MS, |_| 30.0 * MS, |_| 50.0 * MS] {
+            let pipeline = Pipeline { hold_ns, ..Pipeline::new(latency_ns) };
+            let score = pipeline.scores(0..100);
+            println!(
+                "{hold_ns:?} {} {:.4} {:.6} {:.5} {score:?}",
+                latency_ns(0) / MS,
+                score.recall(),
+                score.truth(),
+                score.drop_truth()
+            );
+        }
+    }
+}
+
+#[test]
 #[ignore = "debug"]
 fn debug() {
-    for (latency_periods, jitter) in [(0.3, 0.05), (0.9, 0.2)] {
-        let pipeline = Pipeline {
-            period_ns: 1e9 / 240.0,
-            tick_jitter_ns: 0.2 * MS,
-            latency_periods,
-            jitter,
-            dropped: 0.0,
-            before: 0,
-            first_kept: false,
-            frames: 800,
-            ..Pipeline::new(|_| 0.0)
-        };
-        for seed in 0..1 {
-            let (events, truth) = pipeline.run(seed);
-            let mut pairer = super::KeylessPairer::new(0, crate::pair::PairOptions::default());
-            for event in events.iter() {
-                pairer.push(*event);
-                if pairer.alignments.len() < 20 && jitter == 0.2 {
-                    eprintln!("{}", pairer.alignments.describe());
-                }
-            }
-            pairer.finish();
-            for row in pairer.take().iter() {
-                if row.latency_ns.is_none() {
-                    eprintln!(
-                        "{latency_periods} {seed} {} {:?} {} {:?}",
-                        row.carry,
-                        row.fate(),
-                        row.confidence,
-                        truth[row.carry as usize].map(|e| e - row.ts_ns)
-                    );
-                }
-            }
+    let pipeline = Pipeline::new(|frame| if frame < 1_500 { 8.0 * MS } else { 15.0 * MS });
+    let (events, _) = pipeline.run(0);
+    let mut pairer = super::KeylessPairer::new(0, crate::pair::PairOptions::default());
+    for event in events.iter() {
+        pairer.push(*event);
+        if (1490..1530).contains(&event.carry) || event.carry % 200 == 0 {
+            eprintln!("{} {:?} {} {}", event.carry, event.side, pairer.alignments.len(), pairer.alignments.describe());
         }
     }
 }
