@@ -6,7 +6,8 @@
 //! first unmatched `stage_b` event that it can have. What stays unmatched is *dropped* (`stage_a`)
 //! or an *orphan* (`stage_b`).
 //!
-//! **Without a key** [`KeylessPairer`] seeks the likeliest pairing in order. [`PipelinePairer`]
+//! **Without a key** [`KeylessPairer`] seeks the likeliest pairing in order, and tells a row as
+//! ambiguous where timing leaves another one possible. [`PipelinePairer`]
 //! takes the one or the other, by the keys that a pipeline's events tell; [`Pipelines`] and
 //! [`StagePairs`] do so for any number of pipelines and pairs of stages.
 //!

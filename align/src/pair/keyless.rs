@@ -1,16 +1,25 @@
-//! Pairing without a key: in order, with the drops found.
+//! Pairing without a key: in order, with the drops found, and with what timing cannot tell told as
+//! ambiguous.
 //!
 //! Frames keep their order, so the pairs are a monotone matching of the two series of stamps. The
-//! likeliest one is sought: a [latency that varies around a running centre](LatencyModel), few
-//! drops, fewer orphans. It is a Viterbi search whose state is the frame that the last `stage_b`
-//! event ended; each survivor carries its own latency model, so that alignments shifted by whole
-//! frames are weighed by how well their latencies hold together. A pair is decided when all
-//! survivors agree on it, or a window after its `stage_b` event.
+//! likeliest one is sought: a [latency that varies around a running level](latency), few drops,
+//! fewer orphans. It is a [Viterbi search](alignments) whose states are the first free frame and
+//! the level of the latency, so that alignments shifted by whole frames live side by side.
 //!
-//! What stamps cannot tell: where `stage_a` ticks evenly, a shift by whole frames from the very start
-//! looks the same as a longer latency; the first events are then taken for a pair. And where the
-//! latency jitters by more than about a fifth of a frame's period, a drop is easily taken for one
-//! of its neighbours.
+//! A row is told where its probability is at least [`SURE`]. Three things are weighed:
+//!
+//! - **The shift.** A latency of 0.3 periods and one of 1.3 look alike where `stage_a` ticks evenly:
+//!   stamps hold nothing that tells them apart, and no assumption about what latencies are usual
+//!   is sure enough to stand in for it. What tells them apart is an irregular tick, by jitter or by
+//!   a gap, that comes out of `stage_b` as it went in. [`proof`] collects that evidence for each
+//!   alignment.
+//! - **Other alignments** that are still alive, by their weights.
+//! - **Alignments that have merged** with the likeliest one, and had a drop elsewhere (as in the
+//!   soft-output Viterbi algorithm; Hagenauer and Hoeher 1989).
+//!
+//! How long it takes to prove a shift: with a tick that jitters by `t` and a latency that jitters by
+//! `l`, a frame yields `ln(1 + (t / l)^2) / 2` nats on the average. `SURE` takes
+//! 14 of them. Rows wait for it as long as a window, or as [`KeylessPairer::holding`] says.
 
 mod alignments;
 mod frames;
@@ -40,8 +49,9 @@ const TOGETHER: i64 = 4;
 /// Pairs the events of two stages that have no key, within one pipeline. `P` is handed through from
 /// each `stage_a` event to its row; a row's `id` is the frame's number at `stage_a`, from 0.
 ///
-/// Rows come in order of `stage_a`, a window after the `stage_b` event at the latest. The order in
-/// [`PairOptions`] is not heeded: a pair can only be told from what follows it.
+/// Rows come in order of `stage_a`: as soon as they are sure, or else a window after the `stage_b`
+/// event, or the frame, that they wait for. The order in [`PairOptions`] is not heeded: a pair can
+/// only be told from what follows it.
 pub struct KeylessPairer<P = ()> {
     options: PairOptions,
     /// How long a row waits for evidence.
@@ -216,7 +226,7 @@ impl<P: Copy + Default> KeylessPairer<P> {
         // The likeliest alignment has ended these by events that another one, which was likelier
         // then, took otherwise.
         while self.told < decision.free.min(self.frames.end()) {
-            self.close(AMBIGUOUS, decision.confidence);
+            self.close(AMBIGUOUS, 0.0);
         }
         let Some(frame) = decision.frame else {
             let since_ns = decision.ts_ns.saturating_sub(self.options.window_ns);

@@ -18,6 +18,8 @@ const SAME_LEVEL: f64 = 0.5;
 const PROVEN: f64 = 0.99;
 const START_ANEW_AFTER: u32 = 256;
 const START_ANEW: f64 = 9.0;
+/// A loser stands for as many again that were given up for it.
+const LOSERS: f64 = 2.0;
 /// Events looked back at for what all alignments have in common.
 const LOOK_BACK: usize = 48;
 
@@ -134,7 +136,8 @@ impl Alignments {
     /// Lets a new alignment begin where none has been proven for long: the true one may have been
     /// given up, or the pipeline may have started anew.
     fn start_anew(&mut self, first: u64) {
-        self.unproven = if self.proven() < PROVEN { self.unproven + 1 } else { 0 };
+        let lost = self.proven() < PROVEN || self.paths[0].is_orphaned();
+        self.unproven = if lost { self.unproven + 1 } else { 0 };
         if self.unproven >= START_ANEW_AFTER {
             self.unproven = 0;
             self.paths.push(Path::start_anew(first, START_ANEW));
@@ -182,7 +185,7 @@ impl Alignments {
         let loser = |(winner, to): &(Move, Move)| {
             let is_winner = |of: &Move| (of.parent, of.frame) == (winner.parent, winner.frame);
             let (frame, parent) = (to.frame, to.parent);
-            let probability = (winner.cost - to.cost).exp();
+            let probability = LOSERS * (winner.cost - to.cost).exp();
             let winner = moves.iter().position(is_winner)?;
             Some(Loser { winner, frame, parent, probability })
         };
@@ -252,12 +255,5 @@ impl Alignments {
             doubts[before] += if differ { loser.probability } else { 0.0 };
             (ours, theirs) = (our_step.parent, their_step.parent);
         }
-    }
-}
-
-#[cfg(test)]
-impl Alignments {
-    pub fn describe(&self) -> String {
-        self.paths.iter().take(6).map(|p| format!("[{:.1} {} b{} {}]", p.cost, p.next, p.born, p.describe())).collect()
     }
 }

@@ -178,6 +178,11 @@ impl Score {
         if self.told == 0 { 1.0 } else { self.true_told as f64 / self.told as f64 }
     }
 
+    /// Whether 999 of 1,000 that are told are true, pairs and drops.
+    pub fn is_true(&self) -> bool {
+        self.truth() >= 0.999 && self.drop_truth() >= 0.999
+    }
+
     /// The share of the pairs that are told.
     pub fn recall(&self) -> f64 {
         self.true_told as f64 / self.pairs.max(1) as f64

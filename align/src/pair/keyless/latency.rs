@@ -12,6 +12,8 @@ const LEAST_SPREAD_NS: f64 = 20e3;
 const MOST_SQUARED: f64 = 9.0;
 /// One frame in a thousand is late or early by any amount, a few periods perhaps.
 const STRAY: f64 = 1e-3;
+/// One beyond four spreads is a stray, however heavy the tails.
+const STRAY_SQUARED: f64 = 16.0;
 /// The scale of a stray frame's deviation, in periods.
 const STRAY_SCALE: f64 = 2.0;
 /// Cost of the latency settling at another level, however far that is and however many latencies it
@@ -90,7 +92,8 @@ impl LatencyModel {
         let stray = STRAY / (2.0 * STRAY_SCALE * (1.0 + scaled * scaled));
         let usual = period_ns * self.spread.log_density(deviation_ns, variance).exp();
         let cost = -(usual + stray).ln();
-        let stray = stray > usual;
+        let far = deviation_ns * deviation_ns > STRAY_SQUARED * variance;
+        let stray = far || stray > usual;
         Fit { cost: if stray { cost.min(JUMP - self.strain) } else { cost }, stray }
     }
 

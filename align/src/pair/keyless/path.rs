@@ -85,6 +85,11 @@ impl Path {
         self.proof.probability()
     }
 
+    /// Whether the last event was taken for an orphan.
+    pub fn is_orphaned(&self) -> bool {
+        self.orphaned
+    }
+
     /// The moves that can be made within a limit of cost: an orphan, or any frame not after the
     /// event.
     pub fn add_moves<P: Copy>(
@@ -188,12 +193,5 @@ impl Path {
         path.proof.observe(to.latency_ns - self.latency.level_ns(), frame.tick, follows);
         path.latency.observe(to.latency_ns, to.fit);
         path
-    }
-}
-
-#[cfg(test)]
-impl Path {
-    pub fn describe(&self) -> String {
-        format!("{:.2}±{:.3} {:.4}", self.latency.level_ns() / 1e6, self.latency.spread_ns() / 1e6, self.proven())
     }
 }

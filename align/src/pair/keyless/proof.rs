@@ -8,10 +8,10 @@ use super::ticks::Tick;
 const BOUNDS: (f64, f64) = (-4.0, 40.0);
 /// Evidence counts for half: the model's noise is simpler than that of the world.
 const WEIGHT: f64 = 0.5;
-/// The probability that `stage_b` shows a gap where the capture had none, and that a gap of the
-/// capture's is not seen because a frame beside it was dropped.
+/// The probability that `stage_b` shows a gap where the capture had none, and that one of the
+/// capture's is not seen: a frame beside it was dropped, or there was no gap and an event was lost.
 const UNRELATED: f64 = 0.02;
-const UNSEEN: f64 = 0.05;
+const UNSEEN: f64 = 0.3;
 
 /// Evidence that `stage_b` repeats the irregularities of the very frames that an alignment gives it.
 ///
