@@ -8,9 +8,10 @@
 //! of older ones never will. What stays unmatched is *dropped* (`stage_a`) or an *orphan*
 //! (`stage_b`).
 //!
-//! **Without a key** [`KeylessPairer`] seeks the likeliest pairing in order. [`PipelinePairer`]
-//! takes the one or the other, by the evidence of the keys that a pipeline's events tell;
-//! [`Pipelines`] and [`StagePairs`] do so for any number of pipelines and pairs of stages.
+//! **Without a key** [`KeylessPairer`] seeks the likeliest pairing in order, and tells a row as
+//! ambiguous where timing leaves another one possible. [`PipelinePairer`] takes the one or the other,
+//! by the evidence of the keys that a pipeline's events tell; [`Pipelines`] and [`StagePairs`] do so
+//! for any number of pipelines and pairs of stages.
 //!
 //! One core serves streams and batches: [`Pairer`] takes events as they come, one by one or as
 //! columns, and gives rows out either [as they complete](Order::Completed) or

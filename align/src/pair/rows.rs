@@ -37,7 +37,8 @@ pub struct Pair<P = ()> {
     /// Whether timing cannot tell what became of the frame. It has no latency then.
     pub ambiguous: bool,
     /// The probability, 0 to 1, that the row is true as told: 1 where frames are paired by key. Of
-    /// an ambiguous row, that of the likeliest fate, which was too little to tell it.
+    /// an ambiguous row, that of the likeliest fate, which was too little to tell it; 0 where
+    /// nothing is known.
     pub confidence: f32,
     /// What was pushed with the `stage_a` event.
     pub carry: P,
