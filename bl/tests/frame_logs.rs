@@ -370,6 +370,85 @@ fn what_is_exported_for_capframex_comes_back_and_goes_out_the_same() {
 }
 
 #[test]
+fn a_capture_of_windows_keeps_its_power_sensors_and_hardware() {
+    let bl = Bl::new();
+    let series = |count: u32, value: fn(f64) -> f64| -> Vec<f64> {
+        (0..count).map(|i| (value(f64::from(i)) * 1e3).round() / 1e3).collect()
+    };
+    let sensor = |name: &str, kind: &str, id: &str, values: Vec<f64>| serde_json::json!({"Name": name, "Type": kind, "StableIdentifier": id, "Values": values});
+    // A second of 10 ms frames; power every 25 ms, sensors every 250 ms.
+    let record = serde_json::json!({
+        "Hash": "h",
+        "Info": {"AppVersion": "1.8.4.6", "ProcessName": "game.exe", "GameName": "A game", "Comment": "Ultra",
+            "CreationDate": "2026-01-31T12:00:10Z", "Processor": "A CPU", "GPU": "A card", "Motherboard": "A board",
+            "OS": "Windows 11", "SystemRam": "32 GB DDR5", "GPUDriverVersion": "1.2", "ApiInfo": "DX12"},
+        "Runs": [{
+            "Hash": "r", "SampleTime": 25,
+            "PmdGpuPower": series(40, |i| 200.0 + i / 8.0),
+            "PmdCpuPower": series(40, |i| 80.0 - i / 16.0),
+            "PmdSystemPower": series(40, |i| 340.0 + i),
+            "CaptureData": {
+                "TimeInSeconds": series(100, |i| i / 100.0),
+                "MsBetweenPresents": vec![10.0; 100],
+                "Dropped": vec![false; 100],
+            },
+            "SensorData2": {
+                "MeasureTime": sensor("MeasureTime", "Time", "MeasureTime", series(4, |i| i / 4.0)),
+                "BetweenMeasureTime": sensor("BetweenMeasureTime", "Time", "BetweenMeasureTime", vec![0.0, 0.25, 0.25, 0.25]),
+                "/amdcpu/0/load/0": sensor("Total", "Load", "/amdcpu/0/load/0", series(4, |i| 50.0 + i)),
+                "/amdcpu/0/power/0": sensor("CPU Package", "Power", "/amdcpu/0/power/0", series(4, |i| 70.0 + i)),
+                "/gpu-nvidia/0/control/1": sensor("Fan", "Control", "/gpu-nvidia/0/control/1", series(4, |i| 30.0 + i)),
+                "/gpu-nvidia/0/load/1": sensor("Fan", "Load", "/gpu-nvidia/0/load/1", series(4, |i| 90.0 + i)),
+                "/gpu-nvidia/0/clock/0": sensor("GPU Core", "Clock", "/gpu-nvidia/0/clock/0", series(4, |i| 2500.0 + i)),
+            },
+        }],
+    });
+    std::fs::write(bl.path("win.json"), record.to_string()).unwrap();
+    let out = bl.run(&["import", "capframex", "--session", "win", "win.json"]);
+    let said = String::from_utf8(out.stderr).unwrap();
+    // Saved at 12:00:10, 0.99 s after the first frame.
+    assert!(
+        said.contains("first frame 2026-01-31T12:00:09.010Z") && said.contains("within 3 s"),
+        "{said}"
+    );
+    bl.ok(&["export", "cx", "--session", "win", "--metric", "interval", "-o", "out.json"]);
+    let out: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(bl.path("out.json")).unwrap()).unwrap();
+    for (key, value) in record["Info"].as_object().unwrap() {
+        let expected = if key == "CreationDate" {
+            "2026-01-31T12:00:10.000Z"
+        } else {
+            value.as_str().unwrap()
+        };
+        assert_eq!(out["Info"][key], expected, "{key}");
+    }
+    let floats = |of: &serde_json::Value| -> Vec<f64> {
+        of.as_array().unwrap().iter().map(|value| value.as_f64().unwrap()).collect()
+    };
+    let (before, after) = (&record["Runs"][0], &out["Runs"][0]);
+    for power in ["PmdGpuPower", "PmdCpuPower", "PmdSystemPower"] {
+        assert_eq!(floats(&before[power]), floats(&after[power]), "{power}");
+    }
+    for times in ["TimeInSeconds", "MsBetweenPresents"] {
+        assert_eq!(
+            floats(&before["CaptureData"][times]),
+            floats(&after["CaptureData"][times]),
+            "{times}"
+        );
+    }
+    let sensors = before["SensorData2"].as_object().unwrap();
+    // The three sums of the power meter are sensors, too, as of any board.
+    assert_eq!(after["SensorData2"].as_object().unwrap().len(), sensors.len() + 3);
+    for (id, sensor) in sensors {
+        let found = &after["SensorData2"][id];
+        for text in ["Name", "Type", "StableIdentifier"] {
+            assert_eq!(sensor[text], found[text], "{id}");
+        }
+        assert_eq!(floats(&sensor["Values"]), floats(&found["Values"]), "{id}");
+    }
+}
+
+#[test]
 fn a_growing_log_is_followed_until_ctrl_c() {
     let bl = Bl::new();
     let mut file = std::fs::File::create(bl.path(NAME)).unwrap();

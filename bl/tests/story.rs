@@ -199,30 +199,32 @@ fn a_closed_pipe_is_no_error() {
 #[test]
 fn older_recordings_are_imported_and_appended() {
     let bl = Bl::new();
-    let file = bl.path("old.jsonl");
-    write_lines(
-        &file,
-        &[
-            r#"{"ts_ns":1000000000,"source":"benchlab.usb","kv":{"p_sys":240.0}}"#,
-            r#"{"ts_ns":1100000000,"source":"pipeline","kv":{"stage":"ingress","frame_id":1}}"#,
-            "this is no line",
-        ],
-    );
-    for round in 1..=2 {
-        let out = bl.run(&[
-            "import",
-            "jsonl",
-            "--session",
-            "2025-11-11T14-30-00Z",
-            file.to_str().unwrap(),
-        ]);
-        let said = String::from_utf8(out.stderr).unwrap();
-        assert!(out.status.success(), "{said}");
-        assert!(said.contains("old.jsonl:3"), "{said}");
-        assert_eq!(
-            value(&bl.ok(&["query", "SELECT sum(sys_w) FROM benchlab"])),
-            240.0 * f64::from(round)
+    let sum_w = || value(&bl.ok(&["query", "SELECT sum(sys_w) FROM benchlab"]));
+    let import = |arguments: &[&str]| {
+        let session = ["import", "jsonl", "--session", "2025-11-11T14-30-00Z"];
+        let out = bl.run(&[&session[..], arguments].concat());
+        (out.status.code(), String::from_utf8(out.stderr).unwrap())
+    };
+    for (round, name) in [(1, "old.jsonl"), (2, "more.jsonl")] {
+        write_lines(
+            &bl.path(name),
+            &[
+                &format!(
+                    r#"{{"ts_ns":{round}000000000,"source":"benchlab.usb","kv":{{"p_sys":240.0}}}}"#
+                ),
+                r#"{"ts_ns":3100000000,"source":"pipeline","kv":{"stage":"ingress","frame_id":1}}"#,
+                "this is no line",
+            ],
         );
+        let path = bl.path(name);
+        let path = path.to_str().unwrap();
+        // What can be read is there, and what cannot has to be allowed.
+        let (code, said) = import(&[path]);
+        assert!(code == Some(1) && said.contains(&format!("{name}:3")), "{said}");
+        assert_eq!(sum_w(), 240.0 * f64::from(round));
+        let (code, said) = import(&["--allow-bad", "1", path]);
+        assert!(code == Some(0) && said.contains("the session has it already"), "{said}");
+        assert_eq!(sum_w(), 240.0 * f64::from(round));
     }
     let session: serde_json::Value =
         serde_json::from_str(&bl.ok(&["sessions", "2025-11-11T14-30-00Z", "--json"])).unwrap();

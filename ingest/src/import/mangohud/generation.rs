@@ -58,7 +58,11 @@ impl Unit {
 /// Who contradicts whom.
 pub(super) fn unit(generation: Generation, rows: &[Row]) -> Result<Unit, String> {
     let by_header = (generation == Generation::AtOnce).then_some(Unit::Milliseconds);
-    let said = [("the header", by_header), ("elapsed", by_elapsed(rows)), ("fps", by_fps(rows))];
+    let by_elapsed = by_elapsed(rows);
+    // Of one or two rows `fps` may be anything: nobody else is contradicted by that.
+    let others = by_header.or(by_elapsed);
+    let by_fps = by_fps(rows).filter(|_| others.is_none() || rows.len() >= 3);
+    let said = [("the header", by_header), ("elapsed", by_elapsed), ("fps", by_fps)];
     let mut said = said.into_iter().filter_map(|(who, unit)| Some((who, unit?)));
     let Some((first, unit)) = said.next() else {
         return Ok(match generation {
@@ -131,10 +135,13 @@ mod tests {
         let milli = rows(&[(60_000.0, 16.7, 1.0), (60.0, 16.7, 17.7), (60.0, 16.7, 34.4)]);
         assert_eq!(unit(AtOnce, &milli), Ok(Unit::Milliseconds));
         assert_eq!(unit(AtEnd, &milli), Ok(Unit::Milliseconds));
+        // All that there is when a log is followed from its beginning.
+        assert_eq!(unit(AtOnce, &milli[..1]), Ok(Unit::Milliseconds));
 
         let why = unit(AtOnce, &micro).unwrap_err();
         assert!(why.contains("milliseconds by the header and in microseconds by elapsed"), "{why}");
-        let odd = rows(&[(60.0, 16_667.0, 0.0), (60.0, 16_667.0, 16_667.0)]);
+        let odd =
+            rows(&[(60.0, 16_667.0, 0.0), (60.0, 16_667.0, 16_667.0), (60.0, 16_667.0, 33_334.0)]);
         let why = unit(Unknown, &odd).unwrap_err();
         assert!(why.contains("milliseconds by elapsed and in microseconds by fps"), "{why}");
     }
