@@ -123,9 +123,11 @@ fn events_without_a_key_are_paired_by_their_order() {
     let mut recording = Recording::begin();
     let event = |at_ns, stage| Event { at_ns, stage, frame: None, pipeline: None };
     let mut events: Vec<Event<'_>> = Vec::new();
+    // An even tick would look the same with any frame's latency.
     for frame in 0..200 {
-        events.push(event(frame * 16 * MS, "ingress"));
-        events.push(event(frame * 16 * MS + 4 * MS, "encoded"));
+        let at_ns = frame * 16 * MS + frame * 7_919 % 4_001 * 1_000;
+        events.push(event(at_ns, "ingress"));
+        events.push(event(at_ns + 4 * MS, "encoded"));
     }
     recording.events(&events);
     let session = recording.end();

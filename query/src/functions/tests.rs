@@ -40,9 +40,10 @@ async fn pairs_of_a_query_or_a_cte_by_group() {
 #[tokio::test]
 async fn without_a_key_pairs_are_found_in_order() {
     let query = session(&["CREATE TABLE e AS \
-        SELECT value * 16000000 AS ts, 'in' AS stage, CAST(NULL AS BIGINT) AS frame FROM range(0, 200) \
-        UNION ALL SELECT value * 16000000 + 5000000 + (value % 7) * 100000, 'out', NULL FROM range(0, 200) \
-            WHERE value % 20 != 10"])
+        SELECT value * 16000000 + value * 7919 % 4001 * 1000 AS ts, 'in' AS stage, \
+            CAST(NULL AS BIGINT) AS frame FROM range(0, 200) \
+        UNION ALL SELECT value * 16000000 + value * 7919 % 4001 * 1000 + 5000000 + (value % 7) * 100000, \
+            'out', NULL FROM range(0, 200) WHERE value % 20 != 10"])
     .await;
     let sql = "SELECT count(*), count(latency_ns), min(latency_ns), max(latency_ns) \
         FROM pair('in', 'out', relation => {e})";
@@ -50,6 +51,18 @@ async fn without_a_key_pairs_are_found_in_order() {
         let found = rows(&query, &sql.replace("{e}", relation)).await;
         assert_eq!(found, ["200 190 5000000 5600000"], "{relation}");
     }
+}
+
+#[tokio::test]
+async fn what_timing_cannot_tell_is_neither_paired_nor_dropped() {
+    // An even tick: a latency of a frame more looks the same.
+    let query = session(&["CREATE TABLE e AS \
+        SELECT value * 16000000 AS ts, 'in' AS stage FROM range(0, 200) \
+        UNION ALL SELECT value * 16000000 + 5000000, 'out' FROM range(0, 200)"])
+    .await;
+    let sql =
+        "SELECT count(*), count(latency_ns), count(dropped) FROM pair('in', 'out', relation => e)";
+    assert_eq!(rows(&query, sql).await, ["200 0 0"]);
 }
 
 #[tokio::test]

@@ -37,7 +37,7 @@ pub struct PairWhat {
 }
 
 /// Every `stage_a` event of the input, in order of time, with all its columns and two more: `latency_ns`
-/// (BIGINT; null where the frame was dropped) and `dropped` (BOOLEAN).
+/// (BIGINT; null where the frame was dropped) and `dropped` (BOOLEAN; null where nobody can tell).
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct PairStages {
     /// Events of any stages.
@@ -83,7 +83,7 @@ impl PairStages {
 pub(super) fn added_fields() -> [Field; 2] {
     [
         Field::new("latency_ns", DataType::Int64, true),
-        Field::new("dropped", DataType::Boolean, false),
+        Field::new("dropped", DataType::Boolean, true),
     ]
 }
 

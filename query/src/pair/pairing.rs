@@ -3,7 +3,7 @@
 use bl_align::pair::{
     Events, KeyColumn, Order, PairCounts, PairOptions, Pairer, Pipelines, Side, StageEvents, Wanted,
 };
-use datafusion::arrow::array::Int64Array;
+use datafusion::arrow::array::{BooleanArray, Int64Array};
 use datafusion::arrow::buffer::{NullBuffer, ScalarBuffer};
 
 use super::node::{KeyRule, PairWhat};
@@ -26,6 +26,8 @@ pub(super) struct Frames {
     pub ts_ns: Int64Array,
     pub id: Int64Array,
     pub latency_ns: Int64Array,
+    /// Of which nobody can tell what became of them; never null.
+    pub ambiguous: BooleanArray,
     pub row: Vec<u64>,
 }
 
@@ -89,7 +91,7 @@ impl Pairing {
             Pairing::Given(pairer) => {
                 let rows = pairer.take().into_arrays();
                 let (ts_ns, id, latency_ns) = (rows.ts_ns, rows.id, rows.latency_ns);
-                Frames { ts_ns, id, latency_ns, row: rows.carry }
+                Frames { ts_ns, id, latency_ns, ambiguous: rows.ambiguous, row: rows.carry }
             }
             Pairing::Best(groups) => {
                 let mut rows = groups.take_settled();
@@ -99,6 +101,7 @@ impl Pairing {
                     ts_ns: rows.iter().map(|row| row.pair.ts_ns).collect(),
                     id: rows.iter().map(|row| row.pair.key.id).collect(),
                     latency_ns: rows.iter().map(|row| row.pair.latency_ns).collect(),
+                    ambiguous: rows.iter().map(|row| Some(row.pair.ambiguous)).collect(),
                     row: rows.iter().map(|row| row.pair.carry).collect(),
                 }
             }

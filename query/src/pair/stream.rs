@@ -204,7 +204,7 @@ impl Pairs {
 
     /// The rows that are ready, as a batch.
     fn put(&mut self) -> Result<RecordBatch> {
-        let Frames { ts_ns, id, latency_ns, row } = self.pairing.take();
+        let Frames { ts_ns, id, latency_ns, ambiguous, row } = self.pairing.take();
         let rows = ts_ns.len();
         let events = self.events(&row)?;
         let columns = self.places.iter().zip(self.schema.fields()).map(|(place, field)| {
@@ -217,7 +217,9 @@ impl Pairs {
                         Some(paired) => !paired.inner(),
                         None => datafusion::arrow::buffer::BooleanBuffer::new_unset(rows),
                     };
-                    Arc::new(BooleanArray::new(dropped, None))
+                    let told = (ambiguous.true_count() > 0)
+                        .then(|| datafusion::arrow::buffer::NullBuffer::new(!ambiguous.values()));
+                    Arc::new(BooleanArray::new(dropped, told))
                 }
                 Place::Event(column) => Arc::clone(&events[column]),
             })
