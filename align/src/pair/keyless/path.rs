@@ -10,8 +10,8 @@ const DROP: f64 = 3.9;
 const DROP_ON: f64 = 2.0;
 /// Drops before the first pair, beside the logarithm of how many: pipelines start up slowly.
 const DROP_FIRST: f64 = 3.0;
-/// A lost `stage_a` event: one in 3,000.
-const ORPHAN: f64 = 8.0;
+/// A lost `stage_a` event: one in 8,000.
+const ORPHAN: f64 = 9.0;
 /// An orphan after an orphan.
 const ORPHAN_ON: f64 = 3.0;
 /// One frame more on its way at once: latencies of few periods are likelier, but not by much.

@@ -106,12 +106,12 @@ fn study() {
         std::env::var(name).ok().and_then(|text| text.parse::<f64>().ok()).unwrap_or(or)
     };
     let seeds = setting("STUDY_SEEDS", 200.0) as u64;
-    let frames = setting("STUDY_FRAMES", 500.0) as u64;
+    let frames = setting("STUDY_FRAMES", 300.0) as u64;
     let hold_s = setting("STUDY_HOLD_S", 0.0);
     let hold_ns = (hold_s > 0.0).then_some((hold_s * 1e9) as i64);
     let grid = Grid {
         rates: &[24.0, 60.0, 120.0, 240.0],
-        ticks_ms: &[0.0, 0.1, 0.5],
+        ticks_ms: &[0.5, 0.1, 0.0],
         latencies: &[0.3, 0.6, 0.9, 1.3, 2.5, 5.0],
         jitters: &[0.05, 0.2],
         drops: &[0.0, 0.05],
