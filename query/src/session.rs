@@ -8,6 +8,7 @@ use datafusion::catalog::Session;
 use datafusion::execution::SessionStateBuilder;
 use datafusion::execution::context::QueryPlanner;
 use datafusion::logical_expr::LogicalPlan;
+use datafusion::optimizer::{Optimizer, OptimizerRule};
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_planner::{DefaultPhysicalPlanner, ExtensionPlanner, PhysicalPlanner};
 use datafusion::prelude::{DataFrame, SessionConfig, SessionContext};
@@ -20,6 +21,7 @@ use crate::functions::{NameRelations, TableFunctions, aggregates};
 use crate::jobs::power_lag;
 use crate::latency::LatencyOptions;
 use crate::operator::Kernels;
+use crate::pushdown::FiltersThroughKernels;
 use crate::runtime::Runtime;
 use crate::statement::visit;
 use crate::tables::{SessionFilter, StoreTables};
@@ -80,6 +82,7 @@ impl Query {
             .with_runtime_env(runtime.env())
             .with_default_features()
             .with_relation_planners(vec![Arc::new(AsOfRelation), Arc::new(TableFunctions)])
+            .with_optimizer_rules(optimizer_rules())
             .with_query_planner(Arc::new(Planner))
             .build();
         let context = SessionContext::new_with_state(state);
@@ -173,6 +176,14 @@ impl Query {
             self.context.state().statement_to_plan(statement).await.map_err(QueryError::plan)?;
         self.context.execute_logical_plan(plan).await.map_err(QueryError::plan)
     }
+}
+
+/// DataFusion's rules with ours, which follows the one that brings filters down: later ones put projections between.
+fn optimizer_rules() -> Vec<Arc<dyn OptimizerRule + Send + Sync>> {
+    let mut rules = Optimizer::new().rules;
+    let filters = rules.iter().position(|rule| rule.name() == "push_down_filter");
+    rules.insert(filters.map_or(0, |at| at + 1), Arc::new(FiltersThroughKernels));
+    rules
 }
 
 /// DataFusion's planner with our operators.

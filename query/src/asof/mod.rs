@@ -16,5 +16,5 @@ mod stream;
 mod tests;
 
 pub use node::AsOfJoin;
-pub(crate) use relation::AsOfRelation;
+pub(crate) use relation::{AsOfRelation, of_one_type};
 pub(crate) use rewrite::Parenthesise;

@@ -141,13 +141,23 @@ fn key((a, b): (Expr, Expr), left: &DFSchema, right: &DFSchema) -> Result<(Expr,
             );
         }
     };
+    of_one_type((l, left), (r, right))
+}
+
+/// Brings two keys to one type.
+pub(crate) fn of_one_type(
+    (l, left): (Expr, &DFSchema),
+    (r, right): (Expr, &DFSchema),
+) -> Result<(Expr, Expr)> {
     let (left_type, right_type) = (l.get_type(left)?, r.get_type(right)?);
     match comparison_coercion(&left_type, &right_type) {
         Some(common) if common.is_floating() => plan_err!(
-            "the ON of an ASOF JOIN compares {common} keys; floats are not compared for equality, cast \
+            "an as-of join compares {common} keys; floats are not compared for equality, cast \
              them to an integer or a string"
         ),
         Some(common) => Ok((l.cast_to(&common, left)?, r.cast_to(&common, right)?)),
-        None => plan_err!("the ON of an ASOF JOIN cannot compare {left_type} with {right_type}"),
+        None => {
+            plan_err!("an as-of join cannot compare keys of type {left_type} with {right_type}")
+        }
     }
 }
