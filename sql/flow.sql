@@ -23,46 +23,42 @@ begun AS (
          row_number() OVER (PARTITION BY session ORDER BY ts, name) AS run
   FROM wanted_marks WHERE kind = 'begin'
 ),
+seconds AS (
+  -- The seconds that a step touches: a frame is compared with the steps of its second alone.
+  SELECT session, run, begin_ts, end_ts,
+         unnest(generate_series(CAST(begin_ts AS BIGINT) / 1000000000,
+                                CAST(end_ts AS BIGINT) / 1000000000)) AS second
+  FROM begun WHERE end_ts IS NOT NULL
+),
+frames AS (
+  SELECT session, ts, CAST(ts AS BIGINT) / 1000000000 AS second, dropped, latency_ms, energy_j
+  FROM latency
+  WHERE stage_a = $stage_a AND stage_b = $stage_b AND ($session IS NULL OR session = $session)
+),
 framed AS (
-  SELECT b.session, b.run, count(f.ts) AS frames,
+  SELECT s.session, s.run, count(f.ts) AS frames,
          count(*) FILTER (WHERE f.dropped) AS dropped,
          avg(f.latency_ms) AS mean_ms, max(f.latency_ms) AS max_ms,
          percentile_cont(0.5) WITHIN GROUP (ORDER BY f.latency_ms) AS p50_ms,
          percentile_cont($percentile) WITHIN GROUP (ORDER BY f.latency_ms) AS kept_ms,
          avg(f.energy_j) AS j_per_frame
-  FROM begun b JOIN latency f
-    ON f.session = b.session AND f.ts >= b.begin_ts AND f.ts < b.end_ts
-   AND f.stage_a = $stage_a AND f.stage_b = $stage_b
-  GROUP BY b.session, b.run
+  FROM seconds s JOIN frames f
+    ON f.session = s.session AND f.second = s.second AND f.ts >= s.begin_ts AND f.ts < s.end_ts
+  GROUP BY s.session, s.run
 ),
 board AS (
   SELECT session, first_value(device_uid ORDER BY ts, device_uid) AS device_uid
   FROM benchlab WHERE $session IS NULL OR session = $session GROUP BY session
 ),
 samples AS (
-  SELECT p.session, CAST(p.ts AS BIGINT) AS ts, p.sys_w,
-         lag(CAST(p.ts AS BIGINT)) OVER in_time AS last_ts, lag(p.sys_w) OVER in_time AS last_w
+  SELECT p.session, p.ts, p.sys_w
   FROM benchlab p JOIN board
     ON p.session = board.session AND p.device_uid IS NOT DISTINCT FROM board.device_uid
-  WHERE p.sys_w IS NOT NULL
-  WINDOW in_time AS (PARTITION BY p.session ORDER BY p.ts)
-),
-parts AS (
-  SELECT b.session, b.run, (s.ts - s.last_ts) / 1e6 AS gap_ms,
-         greatest(s.last_ts, CAST(b.begin_ts AS BIGINT)) AS from_ts,
-         least(s.ts, CAST(b.end_ts AS BIGINT)) AS to_ts,
-         CAST(b.end_ts AS BIGINT) - CAST(b.begin_ts AS BIGINT) AS step_ns,
-         s.last_w, (s.sys_w - s.last_w) / nullif(s.ts - s.last_ts, 0) AS w_per_ns, s.last_ts
-  FROM begun b JOIN samples s
-    ON s.session = b.session AND s.ts > CAST(b.begin_ts AS BIGINT) AND s.last_ts < CAST(b.end_ts AS BIGINT)
 ),
 powered AS (
-  SELECT session, run,
-         CASE WHEN max(gap_ms) <= CAST($gap_ms AS DOUBLE) AND sum(to_ts - from_ts) = min(step_ns)
-           THEN sum((last_w + w_per_ns * ((from_ts - last_ts) + (to_ts - last_ts)) / 2.0)
-                    * (to_ts - from_ts) / 1e9)
-         END AS energy_j
-  FROM parts GROUP BY session, run
+  SELECT session, run, energy_j
+  FROM energy(relation => (SELECT session, run, begin_ts, end_ts FROM begun), "from" => begin_ts, "to" => end_ts,
+              by => session, power => (SELECT session, ts, sys_w FROM samples), tolerance_ms => $gap_ms)
 )
 SELECT b.session, coalesce(b.step, t.step) AS step, t.latency_target_ms, b.begin_ts, b.end_ts,
        (CAST(b.end_ts AS BIGINT) - CAST(b.begin_ts AS BIGINT)) / 1e6 AS step_ms,

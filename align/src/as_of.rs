@@ -99,24 +99,40 @@ impl Track {
         if side.looks_back() { self.passed.saturating_sub(1) } else { self.passed }
     }
 
+    /// Forgets what no left row at `last` or later is matched with: what such a row passes, but for the last of it where
+    /// it looks back, and all before `horizon`.
+    fn forget(&mut self, side: Side, last: i64, horizon: Option<i64>) {
+        let passed = self.ts.partition_point(|&ts| side.is_passed(ts, last));
+        self.passed = self.passed.max(passed);
+        let too_old = horizon.map_or(0, |horizon| self.ts.partition_point(|&ts| ts < horizon));
+        let unneeded = self.first_needed(side).max(too_old);
+        self.drop_first(unneeded);
+        if self.ts.is_empty() {
+            (self.ts, self.rows) = (Vec::new(), Vec::new());
+        }
+    }
+
     /// Forgets what is no longer needed, once that is most of it.
     fn shrink(&mut self, side: Side) {
         let unneeded = self.first_needed(side);
-        if unneeded * 2 < self.ts.len() {
-            return;
+        if unneeded * 2 >= self.ts.len() {
+            self.drop_first(unneeded);
         }
-        self.ts.drain(..unneeded);
+    }
+
+    fn drop_first(&mut self, count: usize) {
+        self.ts.drain(..count);
         if self.rows.is_empty() {
-            self.base += unneeded as u64;
+            self.base += count as u64;
         } else {
-            self.rows.drain(..unneeded);
+            self.rows.drain(..count);
         }
-        self.passed -= unneeded;
+        self.passed = self.passed.saturating_sub(count);
     }
 }
 
 /// The streaming matcher. Memory: the right rows from the place of the last resolved left row on; with
-/// keys, one row more for each key.
+/// keys, one row more for each key, unless [`AsOf::forget`] finds it older than the tolerance.
 #[derive(Debug)]
 pub struct AsOf {
     side: Side,
@@ -188,6 +204,19 @@ impl AsOf {
     /// Says that no right row follows: what is left can be resolved.
     pub fn finish_right(&mut self) {
         self.right_done = true;
+    }
+
+    /// Forgets the right rows of every key that no later left row can be matched with. Without it, the rows of a key that
+    /// has no left rows any more stay. For matching by key.
+    pub fn forget(&mut self) {
+        let Some(last) = self.left_last else { return };
+        let horizon = match (self.side.looks_back(), self.tolerance) {
+            (true, Some(tolerance)) => Some(last.saturating_sub(tolerance.max(0))),
+            (true, None) => None,
+            (false, _) => Some(last),
+        };
+        let side = self.side;
+        self.tracks.iter_mut().for_each(|track| track.forget(side, last, horizon));
     }
 
     /// Number of right rows pushed so far, which is the number of the next one.

@@ -71,6 +71,9 @@ fn stream(
             answers.push((row != UNMATCHED).then_some(row as usize));
             assert!(row == UNMATCHED || !dropped[row as usize], "row {row} was given up too early");
         }
+        if keyed {
+            matcher.forget();
+        }
         let seen = matcher.right_rows();
         for row in 0..seen {
             dropped[row as usize] |= !matcher.needs(row..row + 1);
@@ -126,6 +129,30 @@ proptest! {
             matcher.resolve(rows(&ts, None), &mut matches).unwrap();
             prop_assert!(matcher.tracks[0].ts.len() <= 4 * piece + 4);
         }
+    }
+}
+
+/// Keys that come one after the other: what lies further back than the tolerance is not held, whether its key has
+/// left rows or not.
+#[test]
+fn a_key_that_has_ended_holds_nothing() {
+    let has_left = |key: u32| !key.is_multiple_of(3);
+    for (side, reach) in
+        [(Side::AtOrBefore, 10), (Side::Before, 10), (Side::AtOrAfter, 0), (Side::Nearest, 10)]
+    {
+        let mut matcher = AsOf::new(side, Some(10));
+        for key in 0..1_000 {
+            let ts: Vec<i64> = (0..100).map(|i| i64::from(key) * 100 + i).collect();
+            matcher.push_right(&ts, Some(&[key; 100])).unwrap();
+            let left_keys = [if has_left(key) { key } else { NO_KEY }; 100];
+            matcher.resolve(rows(&ts, Some(&left_keys)), &mut Vec::new()).unwrap();
+            matcher.forget();
+            let held: usize = matcher.tracks.iter().map(|track| track.ts.len()).sum();
+            // Without left rows nothing tells that time goes on.
+            let waiting = if has_left(key) { 0 } else { 100 };
+            assert!(held <= waiting + reach + 2, "{side:?}: {held} rows held at key {key}");
+        }
+        assert!(!matcher.needs(0..99_000), "{side:?}");
     }
 }
 

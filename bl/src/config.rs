@@ -25,6 +25,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 pub use directories::Surroundings;
+pub use form::bytes;
 pub use key::{Effect, Key};
 pub use keys::*;
 pub use problem::{ConfigError, Origin, Problem};

@@ -7,8 +7,8 @@ use async_trait::async_trait;
 use datafusion::catalog::Session;
 use datafusion::execution::SessionStateBuilder;
 use datafusion::execution::context::QueryPlanner;
-use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::logical_expr::LogicalPlan;
+use datafusion::optimizer::{Optimizer, OptimizerRule};
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_planner::{DefaultPhysicalPlanner, ExtensionPlanner, PhysicalPlanner};
 use datafusion::prelude::{DataFrame, SessionConfig, SessionContext};
@@ -21,6 +21,8 @@ use crate::functions::{NameRelations, TableFunctions, aggregates};
 use crate::jobs::power_lag;
 use crate::latency::LatencyOptions;
 use crate::operator::Kernels;
+use crate::pushdown::FiltersThroughKernels;
+use crate::runtime::Runtime;
 use crate::statement::visit;
 use crate::tables::{SessionFilter, StoreTables};
 use bl_store::Store;
@@ -40,9 +42,11 @@ pub struct Settings {
     pub partitions: Option<NonZero<usize>>,
     /// Rows in a batch; 16,384 without it.
     pub batch_rows: Option<NonZero<usize>>,
-    /// Memory that sorts, joins and aggregates may take together before they spill or fail; unlimited
-    /// without it.
+    /// Memory that the operators of this session may take together before they spill or fail; without it, what is left
+    /// in the pool of the runtime.
     pub memory_bytes: Option<usize>,
+    /// What it shares with other sessions of the process; a runtime of its own, without a limit, if none is given.
+    pub runtime: Option<Runtime>,
 }
 
 /// A session in which tables are registered and queries are run.
@@ -66,16 +70,19 @@ impl Query {
         options.optimizer.prefer_existing_sort = true;
         options.execution.parquet.pushdown_filters = true;
         options.execution.parquet.reorder_filters = true;
-        let mut runtime = RuntimeEnvBuilder::new();
+        let mut runtime = match &settings.runtime {
+            Some(shared) => shared.clone(),
+            None => Runtime::unlimited()?,
+        };
         if let Some(bytes) = settings.memory_bytes {
-            runtime = runtime.with_memory_limit(bytes, 1.0);
+            runtime = runtime.with_limit(bytes)?;
         }
-        let runtime = runtime.build_arc().map_err(|error| QueryError::Settings(Box::new(error)))?;
         let state = SessionStateBuilder::new()
             .with_config(config)
-            .with_runtime_env(runtime)
+            .with_runtime_env(runtime.env())
             .with_default_features()
             .with_relation_planners(vec![Arc::new(AsOfRelation), Arc::new(TableFunctions)])
+            .with_optimizer_rules(optimizer_rules())
             .with_query_planner(Arc::new(Planner))
             .build();
         let context = SessionContext::new_with_state(state);
@@ -169,6 +176,14 @@ impl Query {
             self.context.state().statement_to_plan(statement).await.map_err(QueryError::plan)?;
         self.context.execute_logical_plan(plan).await.map_err(QueryError::plan)
     }
+}
+
+/// DataFusion's rules with ours, which follows the one that brings filters down: later ones put projections between.
+fn optimizer_rules() -> Vec<Arc<dyn OptimizerRule + Send + Sync>> {
+    let mut rules = Optimizer::new().rules;
+    let filters = rules.iter().position(|rule| rule.name() == "push_down_filter");
+    rules.insert(filters.map_or(0, |at| at + 1), Arc::new(FiltersThroughKernels));
+    rules
 }
 
 /// DataFusion's planner with our operators.

@@ -74,6 +74,7 @@ pub fn run(args: Args, sources: &Sources<'_>) -> anyhow::Result<()> {
         session,
         output,
         format: Some(format),
+        memory: None,
         table: Vec::new(),
         pairs,
         job,

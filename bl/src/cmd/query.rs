@@ -1,6 +1,7 @@
 //! `bl query`: ask in SQL.
 
 mod job;
+mod memory;
 mod prompt;
 pub mod stages;
 
@@ -10,7 +11,7 @@ use std::path::PathBuf;
 use anyhow::Context;
 use bl_query::output::{TextFormat, TextWriter, write_parquet};
 use bl_query::tables::SessionFilter;
-use bl_query::{Answer, FileTable, Query, QueryError, Settings};
+use bl_query::{Answer, FileTable, Query, QueryError, Runtime, Settings};
 use bl_store::Store;
 use clap::ValueEnum;
 
@@ -41,6 +42,10 @@ pub struct Args {
     /// A Parquet or CSV file as a further table; may be repeated.
     #[arg(long, value_name = "NAME=FILE")]
     pub(super) table: Vec<String>,
+    /// Memory that the query may take, such as "2 GiB"; what sorts and groups need beyond it goes to disk (default: half
+    /// of the machine's).
+    #[arg(long, value_name = "SIZE", value_parser = memory::size)]
+    pub(super) memory: Option<usize>,
     /// Form of the result (default: table on a terminal and for -o by the file's ending, else csv).
     #[arg(long, value_enum)]
     pub(super) format: Option<Format>,
@@ -97,7 +102,11 @@ pub(super) fn answer(args: &Args, config: &Config) -> anyhow::Result<()> {
 
 async fn ask(args: &Args, config: &Config) -> anyhow::Result<()> {
     let store = Store::new(&config.general.data_root);
-    let query = Query::new(&Settings::default())?;
+    let runtime = match args.memory.or_else(memory::half_of_machine) {
+        Some(bytes) => Runtime::limited(bytes)?,
+        None => Runtime::unlimited()?,
+    };
+    let query = Query::new(&Settings { runtime: Some(runtime), ..Settings::default() })?;
     let latency = args.pairs.options(config)?;
     query.register_store_with(store, filter(&args.session)?, latency)?;
     for table in &args.table {

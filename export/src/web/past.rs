@@ -7,7 +7,7 @@ use arrow::compute::cast;
 use arrow::datatypes::{DataType, Field, Float64Type, Schema};
 use bl_query::latency::{LatencyOptions, Method};
 use bl_query::tables::SessionFilter;
-use bl_query::{Query, QueryError, Settings};
+use bl_query::{Query, QueryError, Runtime, Settings};
 use bl_store::{Footer, Store};
 
 use super::params::Params;
@@ -23,6 +23,7 @@ const MEMORY_BYTES: usize = 512 << 20;
 pub(super) struct Past {
     pub entry: Entry,
     store: Store,
+    runtime: Runtime,
     /// The pair of stages, where the session has one.
     pub pair: Option<StagePair>,
     /// The board; the one with the first sample where none was named.
@@ -40,6 +41,7 @@ impl Past {
     pub fn new(
         entry: Entry,
         store: Store,
+        runtime: Runtime,
         window_ns: i64,
         now_ns: i64,
         params: &Params,
@@ -67,7 +69,18 @@ impl Past {
             None => first_board(&entry)?,
         };
         let points = params.number("points", 2, 20_000)?.unwrap_or(2_000);
-        Ok(Self { entry, store, pair, device, asked_device, from_ns, to_ns, points, window_ns })
+        Ok(Self {
+            entry,
+            store,
+            runtime,
+            pair,
+            device,
+            asked_device,
+            from_ns,
+            to_ns,
+            points,
+            window_ns,
+        })
     }
 
     /// The name of the pair.
@@ -81,7 +94,11 @@ impl Past {
     }
 
     async fn rows(&self, sql: &str) -> Result<Vec<RecordBatch>, Problem> {
-        let settings = Settings { memory_bytes: Some(MEMORY_BYTES), ..Settings::default() };
+        let settings = Settings {
+            memory_bytes: Some(MEMORY_BYTES),
+            runtime: Some(self.runtime.clone()),
+            ..Settings::default()
+        };
         let query = Query::new(&settings).map_err(Problem::fault)?;
         let filter = SessionFilter::Named(vec![self.entry.session.id().clone()]);
         let method = Method {

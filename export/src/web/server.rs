@@ -12,6 +12,7 @@ use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::serve::ListenerExt;
+use bl_query::Runtime;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 
@@ -59,6 +60,9 @@ pub enum ServeError {
         /// What the system says.
         cause: io::Error,
     },
+    /// Queries cannot be set up.
+    #[error(transparent)]
+    Query(#[from] bl_query::QueryError),
 }
 
 fn reason(error: &io::Error) -> String {
@@ -79,6 +83,8 @@ pub(super) struct App {
     pub feed: Feed,
     pub queries: Arc<Semaphore>,
     pub allows_query: bool,
+    /// What the queries share, as long as it serves.
+    pub runtime: Runtime,
     pub compressed: Arc<Compressed>,
     metrics: Arc<MetricOptions>,
     stopping: watch::Receiver<bool>,
@@ -113,6 +119,7 @@ impl Server {
             feed,
             queries: Arc::new(Semaphore::new(QUERIES)),
             allows_query: options.allows_query,
+            runtime: Runtime::unlimited()?,
             compressed: Arc::default(),
             metrics: Arc::new(options.metrics),
             stopping,

@@ -85,7 +85,8 @@ pub(super) async fn part(
 ) -> Result<Response, Problem> {
     let (entry, session, now_ns) = entry(&app, &id)?;
     let options = app.feed.options();
-    let past = Past::new(entry, options.store.clone(), options.window_ns, now_ns, &params)?;
+    let (store, runtime) = (options.store.clone(), app.runtime.clone());
+    let past = Past::new(entry, store, runtime, options.window_ns, now_ns, &params)?;
     let _permit = app.permit().await?;
     let body = match part.as_str() {
         "summary" => summary::summary(&past, session).await?,

@@ -40,7 +40,11 @@ pub(super) async fn query(State(app): State<App>, params: Params) -> Result<Resp
 }
 
 async fn run(app: &App, sql: &str, session: Option<&str>, rows: usize) -> Result<String, Problem> {
-    let settings = Settings { memory_bytes: Some(MEMORY_BYTES), ..Settings::default() };
+    let settings = Settings {
+        memory_bytes: Some(MEMORY_BYTES),
+        runtime: Some(app.runtime.clone()),
+        ..Settings::default()
+    };
     let query = Query::new(&settings).map_err(Problem::fault)?;
     let filter = match session {
         None => SessionFilter::All,

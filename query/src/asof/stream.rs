@@ -202,6 +202,10 @@ impl Merge {
         }
         let first_row = self.matcher.right_rows();
         self.matcher.push_right(&ts, keys.as_deref()).map_err(unsorted)?;
+        if self.keys.is_some() {
+            // A key whose last row is older than the tolerance must not hold the batch that the row is in.
+            self.matcher.forget();
+        }
         let matcher = &self.matcher;
         self.held.retain(|held| matcher.needs(held.rows()));
         self.held.push_back(Held { first_row, batch });

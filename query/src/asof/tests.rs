@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use bl_align::as_of::{LeftRows, Side, as_of};
-use datafusion::arrow::array::{AsArray, Int64Array, RecordBatch};
+use datafusion::arrow::array::{AsArray, Int64Array, RecordBatch, StringArray};
 use datafusion::arrow::datatypes::Int64Type;
 use datafusion::datasource::MemTable;
 use datafusion::prelude::col;
@@ -288,4 +288,40 @@ async fn sorted_inputs_are_not_sorted_again_and_only_what_is_asked_is_carried() 
     let sql = "SELECT a.id, b.id FROM a ASOF JOIN b MATCH_CONDITION (a.ts >= b.ts) ORDER BY a.ts";
     let plan = plan(&query, sql).await;
     assert!(plan.contains("AsOfJoinExec") && !plan.contains("SortExec"), "{plan}");
+}
+
+/// Keys that come one after the other take the memory of those within the tolerance.
+#[tokio::test]
+async fn keys_one_after_the_other_are_held_for_the_tolerance() {
+    let settings = Settings {
+        memory_bytes: Some(4 << 20),
+        partitions: std::num::NonZero::new(1),
+        ..Settings::default()
+    };
+    let query = Query::new(&settings).unwrap();
+    // Two hundred keys of 500 rows, each with 200 bytes beside its stamp: 20 MB.
+    let text = StringArray::from(vec!["x".repeat(200); 500]);
+    let batches = (0..200).map(|key| {
+        RecordBatch::try_from_iter([
+            ("ts", Arc::new(Int64Array::from_iter_values(key * 500..(key + 1) * 500)) as _),
+            ("k", Arc::new(Int64Array::from(vec![key; 500])) as _),
+            ("text", Arc::new(text.clone()) as _),
+        ])
+        .unwrap()
+    });
+    let batches: Vec<RecordBatch> = batches.collect();
+    for name in ["a", "b"] {
+        let table = MemTable::try_new(batches[0].schema(), vec![batches.clone()]).unwrap();
+        let table = table.with_sort_order(vec![vec![col("ts").sort(true, false)]]);
+        query.context().register_table(name, Arc::new(table)).unwrap();
+    }
+    let ask = |within: &str| {
+        format!(
+            "SELECT count(b.text), max(a.ts - b.ts) FROM a ASOF JOIN b MATCH_CONDITION (a.ts > b.ts {within}) ON a.k = b.k"
+        )
+    };
+    assert_eq!(rows(&query, &ask("AND a.ts - b.ts <= 100")).await, ["99800 1"]);
+    // Any row of a key may be matched however late: each holds the batch of its last one.
+    let unbounded = error(&query, &ask("")).await;
+    assert!(unbounded.contains("AsOfJoinExec"), "{unbounded}");
 }

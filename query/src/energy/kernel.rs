@@ -21,6 +21,8 @@ pub(crate) struct EnergyOn {
     pub span: (Arc<dyn PhysicalExpr>, Arc<dyn PhysicalExpr>),
     /// Time and watts of a power sample.
     pub sample: (Arc<dyn PhysicalExpr>, Arc<dyn PhysicalExpr>),
+    /// Pairs of expressions over a row and a sample that must be equal.
+    pub keys: Vec<(Arc<dyn PhysicalExpr>, Arc<dyn PhysicalExpr>)>,
 }
 
 impl Planned for Energy {
@@ -31,6 +33,9 @@ impl Planned for Energy {
             what: self.what,
             span: (physical(&self.span.0, 0)?, physical(&self.span.1, 0)?),
             sample: (physical(&self.sample.0, 1)?, physical(&self.sample.1, 1)?),
+            keys: (self.keys.iter())
+                .map(|(left, right)| Ok((physical(left, 0)?, physical(right, 1)?)))
+                .collect::<Result<_>>()?,
         })
     }
 }
@@ -50,7 +55,8 @@ impl Kernel for EnergyOn {
     }
 
     fn expressions(&self) -> Vec<&Arc<dyn PhysicalExpr>> {
-        vec![&self.span.0, &self.span.1, &self.sample.0, &self.sample.1]
+        let first = [&self.span, &self.sample].into_iter().chain(&self.keys);
+        first.flat_map(|(left, right)| [left, right]).collect()
     }
 
     fn ordering(&self) -> Option<LexOrdering> {
@@ -59,7 +65,8 @@ impl Kernel for EnergyOn {
 
     fn describe(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let ((from, to), (ts, watts)) = (&self.span, &self.sample);
-        write!(f, "{from} .. {to} over {watts} at {ts}, {:?}", self.what)
+        write!(f, "{from} .. {to} over {watts} at {ts}, {:?}", self.what)?;
+        self.keys.iter().try_for_each(|(left, right)| write!(f, ", {left} = {right}"))
     }
 
     fn start(

@@ -46,6 +46,9 @@ pub struct Energy {
     pub span: (Expr, Expr),
     /// Time and watts of a power sample.
     pub sample: (Expr, Expr),
+    /// Pairs of expressions of one type, over a row and over a sample: a row has the power of the samples for which all
+    /// are equal.
+    pub keys: Vec<(Expr, Expr)>,
     schema: DFSchemaRef,
 }
 
@@ -69,7 +72,13 @@ impl Energy {
         let added = (None, Arc::new(added_field()));
         let fields = input.schema().iter().map(|(q, f)| (q.cloned(), Arc::clone(f))).chain([added]);
         let schema = DFSchema::new_with_metadata(fields.collect(), Default::default())?;
-        Ok(Energy { input, power, what, span, sample, schema: Arc::new(schema) })
+        let keys = Vec::new();
+        Ok(Energy { input, power, what, span, sample, keys, schema: Arc::new(schema) })
+    }
+
+    /// The same by keys.
+    pub fn by(self, keys: Vec<(Expr, Expr)>) -> Self {
+        Energy { keys, ..self }
     }
 }
 
@@ -102,21 +111,32 @@ impl UserDefinedLogicalNodeCore for Energy {
     }
 
     fn expressions(&self) -> Vec<Expr> {
-        vec![self.span.0.clone(), self.span.1.clone(), self.sample.0.clone(), self.sample.1.clone()]
+        let first = [&self.span, &self.sample].into_iter().chain(&self.keys);
+        first.flat_map(|(left, right)| [left.clone(), right.clone()]).collect()
     }
 
     fn fmt_for_explain(&self, f: &mut fmt::Formatter) -> fmt::Result {
         let ((from, to), (ts, watts)) = (&self.span, &self.sample);
-        write!(f, "Energy: {from} .. {to} over {watts} at {ts}, {:?}", self.what)
+        write!(f, "Energy: {from} .. {to} over {watts} at {ts}, {:?}", self.what)?;
+        self.keys.iter().try_for_each(|(left, right)| write!(f, ", {left} = {right}"))
     }
 
     fn with_exprs_and_inputs(&self, exprs: Vec<Expr>, inputs: Vec<LogicalPlan>) -> Result<Self> {
-        let (Ok([from, to, ts, watts]), Ok([input, power])) =
-            (<[Expr; 4]>::try_from(exprs), <[LogicalPlan; 2]>::try_from(inputs))
-        else {
-            return internal_err!("energy has two inputs and four expressions");
+        let mut pairs = Vec::with_capacity(exprs.len() / 2);
+        let mut exprs = exprs.into_iter();
+        while let (Some(left), Some(right)) = (exprs.next(), exprs.next()) {
+            pairs.push((left, right));
+        }
+        let Ok([input, power]) = <[LogicalPlan; 2]>::try_from(inputs) else {
+            return internal_err!("energy has two inputs");
         };
-        Self::try_new(Arc::new(input), Arc::new(power), self.what, (from, to), (ts, watts))
+        if pairs.len() != self.keys.len() + 2 {
+            return internal_err!("energy has two instants, a sample and its keys");
+        }
+        let keys = pairs.split_off(2);
+        let (span, sample) = (pairs.remove(0), pairs.remove(0));
+        let (input, power) = (Arc::new(input), Arc::new(power));
+        Ok(Self::try_new(input, power, self.what, span, sample)?.by(keys))
     }
 
     fn necessary_children_exprs(&self, output_columns: &[usize]) -> Option<Vec<Vec<usize>>> {

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use bl_align::energy::EnergyIndex;
 use datafusion::arrow::array::{
     Array, ArrayRef, AsArray, Float64Array, Int64Array, RecordBatch, RecordBatchOptions,
 };
@@ -10,11 +9,15 @@ use datafusion::arrow::compute::{cast, max};
 use datafusion::arrow::datatypes::{DataType, Float32Type, Float64Type, SchemaRef};
 use datafusion::common::{DataFusionError, Result, exec_err};
 use datafusion::execution::SendableRecordBatchStream;
+use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
+use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_plan::metrics::BaselineMetrics;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use futures::StreamExt;
 
+use super::index::Series;
 use super::kernel::EnergyOn;
+use crate::columns::Keys;
 use crate::operator::Output;
 use crate::stamp::nanoseconds;
 
@@ -25,11 +28,18 @@ pub(super) fn integrate(
     on: &EnergyOn,
     output: Output<'_>,
 ) -> Result<SendableRecordBatchStream> {
-    let Output { columns, schema, metrics, .. } = output;
+    let Output { columns, schema, context, metrics } = output;
+    let input_schema = input.schema();
+    let types = on.keys.iter().map(|(left, _)| left.data_type(&input_schema));
+    let types = types.collect::<Result<Vec<_>>>()?;
     let integration = Integration {
         input,
         power: Some(power),
-        index: EnergyIndex::new(on.what.into()),
+        series: Series::new(on.what.into()),
+        keys: if types.is_empty() { None } else { Some(Keys::try_new(types)?) },
+        key_exprs: on.keys.iter().cloned().unzip(),
+        read_ns: None,
+        reservation: MemoryConsumer::new("EnergyExec").register(context.memory_pool()),
         on: on.clone(),
         columns: columns.to_vec(),
         schema: Arc::clone(&schema),
@@ -42,11 +52,18 @@ pub(super) fn integrate(
     Ok(Box::pin(RecordBatchStreamAdapter::new(schema, batches)))
 }
 
+type Exprs = Vec<Arc<dyn PhysicalExpr>>;
+
 struct Integration {
     input: SendableRecordBatchStream,
     /// None once it has ended.
     power: Option<SendableRecordBatchStream>,
-    index: EnergyIndex,
+    series: Series,
+    keys: Option<Keys>,
+    key_exprs: (Exprs, Exprs),
+    /// Time of the last sample that was read.
+    read_ns: Option<i64>,
+    reservation: MemoryReservation,
     on: EnergyOn,
     columns: Vec<usize>,
     schema: SchemaRef,
@@ -61,17 +78,23 @@ impl Integration {
         let (from, from_valid) = nanoseconds(&self.on.span.0, &batch)?;
         let (to, to_valid) = nanoseconds(&self.on.span.1, &batch)?;
         let (from, to) = (Int64Array::new(from, from_valid), Int64Array::new(to, to_valid));
+        let keys = self.keys.as_mut().map(|keys| keys.number(&self.key_exprs.0, &batch));
+        let keys = keys.transpose()?;
         timer.done();
         if let Some(end_ns) = max(&to) {
             self.read_beyond(end_ns).await?;
         }
         let _timer = elapsed.timer();
-        let energy_j: ArrayRef = Arc::new(self.index.energies_j(&from, &to).map_err(failed)?);
+        let energy_j: ArrayRef = {
+            let energies = self.series.energies_j(&from, &to, keys.as_deref());
+            Arc::new(energies.map_err(failed)?)
+        };
         // Rows are in the order of their first instant, so that no later one needs what is before this.
         let last =
             from.nulls().map_or(from.len().checked_sub(1), |valid| valid.valid_indices().last());
         if let Some(last) = last {
-            self.index.trim_before(from.value(last));
+            self.series.trim_before(from.value(last));
+            self.reservation.try_resize(self.series.bytes())?;
         }
         let width = batch.num_columns();
         let columns = self.columns.iter().map(|&column| {
@@ -84,15 +107,17 @@ impl Integration {
         Ok(Some(batch))
     }
 
-    /// Reads power until a sample lies beyond `end_ns`: what is known up to there stays so.
+    /// Reads power until a sample lies so far beyond `end_ns` that what is known up to there stays so, whatever the key.
     async fn read_beyond(&mut self, end_ns: i64) -> Result<()> {
-        while self.index.last_ts_ns().is_none_or(|last_ns| last_ns <= end_ns) {
+        let needed_ns = end_ns.saturating_add(self.on.what.tolerance_ns.max(0));
+        while self.read_ns.is_none_or(|read_ns| read_ns <= needed_ns) {
             let Some(power) = &mut self.power else { return Ok(()) };
             match power.next().await.transpose()? {
                 Some(samples) => {
                     let elapsed = self.metrics.elapsed_compute().clone();
                     let _timer = elapsed.timer();
                     self.extend(&samples)?;
+                    self.reservation.try_resize(self.series.bytes())?;
                 }
                 None => self.power = None,
             }
@@ -108,13 +133,17 @@ impl Integration {
                 self.on.sample.0
             );
         }
+        self.read_ns = ts_ns.last().copied().or(self.read_ns);
+        let keys = self.keys.as_mut().map(|keys| keys.number(&self.key_exprs.1, samples));
+        let (keys, series) = (keys.transpose()?, &mut self.series);
+        let keys = keys.as_deref();
         let watts = self.on.sample.1.evaluate(samples)?.into_array(samples.num_rows())?;
         let extended = match watts.data_type() {
-            DataType::Float32 => self.index.extend(&ts_ns, watts.as_primitive::<Float32Type>()),
+            DataType::Float32 => series.extend(&ts_ns, watts.as_primitive::<Float32Type>(), keys),
             _ => {
                 let watts = cast(&watts, &DataType::Float64)?;
                 let watts: &Float64Array = watts.as_primitive::<Float64Type>();
-                self.index.extend(&ts_ns, watts)
+                series.extend(&ts_ns, watts, keys)
             }
         };
         extended.map_err(failed)

@@ -6,7 +6,7 @@ use bl_align::DEFAULT_TOLERANCE_NS;
 use bl_align::as_of::Side;
 use bl_align::pair::{DEFAULT_WINDOW_NS, MAX_KEYS};
 use datafusion::arrow::datatypes::DataType;
-use datafusion::common::{Column, Result, plan_err};
+use datafusion::common::{Column, DFSchema, Result, plan_err};
 use datafusion::logical_expr::expr_fn::cast;
 use datafusion::logical_expr::planner::{
     PlannedRelation, RelationPlanner, RelationPlannerContext, RelationPlanning,
@@ -16,15 +16,25 @@ use datafusion::sql::sqlparser::ast::{ObjectName, TableFactor, TableFunctionArgs
 
 use super::arguments::{Arguments, existing};
 use super::as_of;
-use crate::asof::AsOfJoin;
+use crate::asof::{AsOfJoin, of_one_type};
 use crate::energy::{Energy, EnergyWhat};
 use crate::pair::{KeyRule, PairStages, PairWhat};
 use crate::stamp::{nanoseconds_of, require_number, stamp_type};
 
 const PAIR: &[&str] =
     &["stage_a", "stage_b", "relation", "ts", "stage", "key", "group", "window_ms", "drops"];
-const ENERGY: &[&str] =
-    &["relation", "from", "to", "power", "power_ts", "power_w", "method", "gaps", "tolerance_ms"];
+const ENERGY: &[&str] = &[
+    "relation",
+    "from",
+    "to",
+    "by",
+    "power",
+    "power_ts",
+    "power_w",
+    "method",
+    "gaps",
+    "tolerance_ms",
+];
 const LATENCY: &[&str] = &[
     "stage_a",
     "stage_b",
@@ -181,8 +191,22 @@ fn plan_energy(
     let from = args.column("from", &[], &schema, context)?;
     let to = args.column("to", &[], &schema, context)?;
     let Power { plan, ts, watts } = power(&mut args, context)?;
+    let by = args.columns("by", &schema, context)?.unwrap_or_default();
+    let keys = by.into_iter().map(|of_row| same_name(of_row, &schema, plan.schema()));
+    let keys = keys.collect::<Result<Vec<_>>>()?;
     let (input, plan) = (Arc::new(input), Arc::new(plan));
-    Ok(extension(Energy::try_new(input, plan, what, (from, to), (ts, watts))?))
+    Ok(extension(Energy::try_new(input, plan, what, (from, to), (ts, watts))?.by(keys)))
+}
+
+/// A column of the rows, and that of its name of the power samples.
+fn same_name(of_row: Expr, rows: &DFSchema, power: &DFSchema) -> Result<(Expr, Expr)> {
+    let Some(name) = of_row.try_as_col().map(|column| column.name.clone()) else {
+        return plan_err!("energy: by => takes names of columns, not {of_row}");
+    };
+    match existing(&[&name], power).pop() {
+        Some(of_sample) => of_one_type((of_row, rows), (of_sample, power)),
+        None => plan_err!("energy: by => {name} is no column of the power samples"),
+    }
 }
 
 /// Pairs, the power sample at or before each, and the energy between the two events, as table `latency`.
