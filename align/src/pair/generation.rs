@@ -80,7 +80,7 @@ impl Lane {
         self.tally.hits += 1;
         if !self.starts.is_empty() {
             let begun = self.starts.partition_point(|start| *start <= frame);
-            if let Some(start) = self.starts.drain(..begun).last() {
+            if let Some(start) = self.starts.drain(..begun).next_back() {
                 self.floor = start;
             }
         }

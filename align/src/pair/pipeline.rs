@@ -63,7 +63,7 @@ struct Opening<P> {
 }
 
 enum State<P> {
-    Open(Opening<P>),
+    Open(Box<Opening<P>>),
     Keyed(u8, Box<Pairer<P>>),
     Ordered(Box<KeylessPairer<P>>, Box<Evidence>),
 }
@@ -95,7 +95,7 @@ impl<P: Copy + Default> PipelinePairer<P> {
         Self {
             options,
             number,
-            state: State::Open(Opening::new(options.window_ns)),
+            state: State::Open(Box::new(Opening::new(options.window_ns))),
             watermark_ns: i64::MIN,
             weigh_at_ns: None,
             done: Vec::new(),
@@ -284,7 +284,7 @@ impl<P: Copy + Default> PipelinePairer<P> {
                 if !still_tells(u64::from(tally.hits), u64::from(tally.ends)) {
                     pairer.advance(at_ns);
                     pairer.give_up();
-                    self.close(at_ns, State::Open(Opening::new(self.options.window_ns)));
+                    self.close(at_ns, State::Open(Box::new(Opening::new(self.options.window_ns))));
                 }
             }
             State::Ordered(_, evidence) => {
