@@ -1,8 +1,12 @@
 # make demo         build, record 20 s, ask three questions, write a file for CapFrameX
 # make test         everything that CI checks; installs what it needs (Debian, Ubuntu)
 # make gst-plugin   what `bl probe` needs: the GStreamer tracer
+# make long         the same with new random cases and many more of them
 # make dist         bl and the tracer in one folder, as they are handed out
 # make bench        the figures of the README, measured here
+
+# Property tests draw the same cases each time; `make long` draws new ones.
+export PROPTEST_RNG_SEED ?= 20261124
 
 # CI works in a fresh clone each time: what it builds is kept outside of it.
 ifeq ($(CI),true)
@@ -12,7 +16,7 @@ CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/bl
 export BL_TEST_VENV ?= $(CACHE)/venv
 export BL_PROMETHEUS ?= $(CACHE)/prometheus
 
-.PHONY: demo test lint unit peers gst gst-plugin web bench dictionary dist
+.PHONY: demo test lint unit long peers gst gst-plugin web bench dictionary dist
 
 demo:
 	scripts/demo.sh
@@ -28,6 +32,12 @@ lint:
 unit:
 	scripts/setup.sh build
 	cargo test --workspace
+
+# Property tests with a seed of their own and many more cases, kills by the hundred, the study of keyless pairing: an hour.
+long:
+	PROPTEST_RNG_SEED=$$(date +%s) PROPTEST_CASES=4096 cargo test --workspace --lib --test latency
+	BL_KILLS=200 cargo test --workspace --test crash
+	cargo test --release -p bl-align --lib -- --ignored
 
 # Against real peers: the official client, the vendor's server and publisher, DuckDB and pyarrow, Prometheus.
 peers:
