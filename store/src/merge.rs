@@ -3,7 +3,7 @@
 //! One pass finds where each frame lies and what its stamps are. From these follows the order of all rows, eight
 //! bytes each; the rows themselves are read again as they are needed, a few frames at a time.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::path::Path;
 
@@ -138,23 +138,57 @@ impl Parts<'_, '_> {
         if self.rows.is_empty() {
             return Ok(None);
         }
-        let places = self.next_places();
-        self.rows.start += places.len();
-        self.fetch(&places)?;
-        let rows = self.pick(&places).map_err(|e| StoreError::arrow("ordering rows", e))?;
+        let rows = match self.survey.order {
+            None => self.next_in_order()?,
+            Some(_) => self.next_mixed()?,
+        };
+        self.rows.start += rows.num_rows();
         let part = at_rest(self.survey.table, self.survey.origin, std::slice::from_ref(&rows))?;
         refuse_lost_values(self.survey.table, &rows, &part)?;
         Ok(Some(part))
     }
 
+    /// The next rows where all are in order: those of some frames, one after the other.
+    fn next_in_order(&mut self) -> Result<RecordBatch> {
+        let (first, skip) = self.survey.find(self.rows.start);
+        let mut batches = Vec::new();
+        let (mut rows, mut bytes) = (0, 0);
+        for frame in first..self.survey.places.len() {
+            let place = self.survey.places[frame];
+            bytes += place.bytes;
+            let is_enough = rows >= skip + self.rows.len() || rows >= PART_ROWS;
+            if !batches.is_empty() && (is_enough || bytes > PART_BYTES) {
+                break;
+            }
+            let batch = self.survey.reader.read_frame(place)?;
+            rows += batch.num_rows();
+            batches.push(batch);
+        }
+        let all = concat_batches(batches[0].schema_ref(), &batches)
+            .map_err(|e| StoreError::arrow("joining rows", e))?;
+        Ok(all.slice(skip, (rows - skip).min(self.rows.len())))
+    }
+
+    /// The next rows where they are not: each from its frame.
+    fn next_mixed(&mut self) -> Result<RecordBatch> {
+        let places = self.next_places();
+        self.fetch(&places)?;
+        let batches: Vec<&RecordBatch> = self.frames.values().collect();
+        let slots: BTreeMap<usize, usize> =
+            self.frames.keys().enumerate().map(|(slot, frame)| (*frame, slot)).collect();
+        let indices: Vec<_> = places.iter().map(|(frame, row)| (slots[frame], *row)).collect();
+        interleave_record_batch(&batches, &indices)
+            .map_err(|e| StoreError::arrow("ordering rows", e))
+    }
+
     /// Frames and rows in them of the next part, by time.
     fn next_places(&self) -> Vec<(usize, usize)> {
-        let mut places = Vec::new();
-        let mut frames = std::collections::BTreeSet::new();
+        let mut places: Vec<(usize, usize)> = Vec::new();
+        let mut frames = BTreeSet::new();
         let mut bytes = 0;
         for i in self.rows.clone().take(PART_ROWS) {
             let place = self.survey.find(self.survey.row(i));
-            if frames.insert(place.0) {
+            if places.last().is_none_or(|last| last.0 != place.0) && frames.insert(place.0) {
                 bytes += self.survey.places[place.0].bytes;
                 if bytes > PART_BYTES && !places.is_empty() {
                     break;
@@ -178,20 +212,6 @@ impl Parts<'_, '_> {
             }
         }
         Ok(())
-    }
-
-    fn pick(&self, places: &[(usize, usize)]) -> Result<RecordBatch, ArrowError> {
-        let batches: Vec<&RecordBatch> = self.frames.values().collect();
-        if self.survey.order.is_none() {
-            // Whole frames, but for the first and the last one.
-            let first = places.first().map_or(0, |(_, row)| *row);
-            let all = concat_batches(batches[0].schema_ref(), batches)?;
-            return Ok(all.slice(first, places.len()));
-        }
-        let slots: BTreeMap<usize, usize> =
-            self.frames.keys().enumerate().map(|(slot, frame)| (*frame, slot)).collect();
-        let indices: Vec<_> = places.iter().map(|(frame, row)| (slots[frame], *row)).collect();
-        interleave_record_batch(&batches, &indices)
     }
 }
 
@@ -240,4 +260,74 @@ fn refuse_lost_values(table: &Table, rows: &RecordBatch, part: &RecordBatch) -> 
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::Rows;
+    use crate::segment::SegmentWriter;
+    use crate::storage::FileSystem;
+
+    fn frame(table: &'static Table, stamps: &[i64], number: &mut i64) -> RecordBatch {
+        let mut rows = Rows::new(table);
+        let frame = rows.column("frame");
+        for ts in stamps {
+            rows.begin(*ts, "t");
+            rows.i64(frame, *number);
+            *number += 1;
+        }
+        rows.finish()
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(60))]
+
+        /// The oracle: all rows with their numbers, sorted by the hour and the stamp, equal ones as they came.
+        #[test]
+        fn rows_come_out_by_time_however_they_came(
+            frames in prop::collection::vec(prop::collection::vec(0..4_i64, 1..40), 1..12),
+            in_order in any::<bool>(),
+            spread in prop::sample::select(vec![1, 1_000, HOUR_NS / 2, HOUR_NS]),
+        ) {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("000001.wal");
+            let table = bl_schemas::table("pipeline").unwrap();
+            let mut writer =
+                SegmentWriter::create(&FileSystem, &path, &table.row_schema()).unwrap();
+            let (mut wanted, mut number) = (Vec::new(), 0);
+            let mut stamps = frames.concat();
+            if in_order {
+                stamps.sort();
+            }
+            let mut stamps = stamps.into_iter().map(|ts| ts * spread);
+            for frame_rows in frames.iter().map(Vec::len) {
+                let stamps: Vec<i64> = stamps.by_ref().take(frame_rows).collect();
+                wanted.extend(stamps.iter().zip(number..).map(|(ts, n)| (*ts, n)));
+                writer.append(&frame(table, &stamps, &mut number)).unwrap();
+            }
+            wanted.sort_by_key(|(ts, _)| *ts);
+            let origin = Origin { session: "s".into(), node: "n".into() };
+            let mut survey =
+                Survey::take(&path, table, &origin, Some(writer.whole())).unwrap();
+            prop_assert_eq!(&survey.damage, &Damage::default());
+            let mut found = Vec::new();
+            for hour in survey.hours() {
+                let mut of_hour = Vec::new();
+                for part in survey.parts(&hour) {
+                    let part = part.unwrap();
+                    let ts = part["ts"].as_primitive::<TimestampNanosecondType>();
+                    let frames = part["frame"].as_primitive::<arrow_array::types::Int64Type>();
+                    of_hour.extend(ts.values().iter().copied().zip(frames.values().iter().copied()));
+                }
+                let hours: BTreeSet<i64> = of_hour.iter().map(|(ts, _)| ts.div_euclid(HOUR_NS)).collect();
+                prop_assert_eq!(hours.len(), 1);
+                prop_assert_eq!(of_hour[0].0, hour.first_ts);
+                found.extend(of_hour);
+            }
+            prop_assert_eq!(found, wanted);
+        }
+    }
 }

@@ -17,7 +17,7 @@ use bl_store::{SessionWriter, Store, WriteOptions};
 use faulty::{Fault, FaultyDisk};
 use recording::{copy, events, spec};
 
-const FRAMES: i64 = 90;
+const FRAMES: i64 = 60;
 
 /// In memory where that is possible: syncs of a real disk are what takes long here, and tell nothing.
 fn folder() -> tempfile::TempDir {
@@ -36,7 +36,7 @@ struct Outcome {
     finished: Result<(), String>,
 }
 
-/// Nine batches, some sealed on the way.
+/// Six batches, some sealed on the way.
 fn record(root: &Path, disk: &FaultyDisk) -> Option<Outcome> {
     let store = Store::on(root, Arc::new(disk.clone()));
     let options = WriteOptions {
@@ -185,7 +185,7 @@ fn sweep(fault: Fault, meets: impl Fn(u64, Fault) -> bool + Sync) -> u64 {
 fn whatever_fails_while_it_records_no_row_is_lost_or_doubled() {
     let points: Vec<_> = FAULTS.iter().map(|f| (*f, sweep(*f, recording_meets))).collect();
     eprintln!("points: {points:?}");
-    assert!(points.iter().all(|(_, n)| *n > 60), "{points:?}");
+    assert!(points.iter().all(|(_, n)| *n > 50), "{points:?}");
 }
 
 #[test]

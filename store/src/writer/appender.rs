@@ -137,6 +137,7 @@ impl Appender {
         let mut told = Vec::new();
         for t in self.tables.values_mut() {
             match t.sync() {
+                Ok(0) => {}
                 Ok(bytes) => self.shared.pending.settled(t.name(), bytes),
                 Err(e) => {
                     refusal = Some(e.to_string());
