@@ -314,8 +314,8 @@ fn fresh(id: SessionId, spec: SessionSpec, anchor: Anchor) -> Manifest {
         devices: Vec::new(),
         host: spec.host,
         config: spec.config,
-        rows: Default::default(),
         imports: Vec::new(),
+        rows: Default::default(),
     }
 }
 
