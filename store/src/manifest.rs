@@ -52,15 +52,27 @@ pub struct Manifest {
     /// The configuration in effect, without secrets.
     #[serde(default)]
     pub config: serde_json::Value,
-    /// Rows of each table, known once it has ended.
-    #[serde(default)]
-    pub rows: BTreeMap<String, u64>,
     /// Files that were imported into it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub imports: Vec<Import>,
+    /// Rows of each table, known once it has ended.
+    #[serde(default)]
+    pub rows: BTreeMap<String, u64>,
     /// What others wrote there: kept as it is.
     #[serde(flatten)]
     pub other: serde_json::Map<String, serde_json::Value>,
+}
+
+/// State of a session as its manifest tells it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum State {
+    /// Being recorded, or its recorder died.
+    Recording,
+    /// Ended in order.
+    Ended,
+    /// Its recorder died; everything was sealed afterwards.
+    Recovered,
 }
 
 /// A file that was imported into a session.
@@ -106,18 +118,6 @@ pub struct FirstFrame {
     pub err_ns: Option<i64>,
     /// What tells it.
     pub from: String,
-}
-
-/// State of a session as its manifest tells it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum State {
-    /// Being recorded, or its recorder died.
-    Recording,
-    /// Ended in order.
-    Ended,
-    /// Its recorder died; everything was sealed afterwards.
-    Recovered,
 }
 
 impl Manifest {
