@@ -10,16 +10,17 @@ use datafusion::catalog::Session;
 use datafusion::common::Statistics;
 use datafusion::datasource::memory::{DataSourceExec, MemorySourceConfig};
 use datafusion::datasource::physical_plan::parquet::CachedParquetFileReaderFactory;
-use datafusion::datasource::physical_plan::{FileScanConfigBuilder, ParquetSource};
+use datafusion::datasource::physical_plan::{FileGroup, FileScanConfigBuilder, ParquetSource};
 use datafusion::error::{DataFusionError, Result};
 use datafusion::execution::object_store::ObjectStoreUrl;
 use datafusion::physical_expr::expressions::Column;
-use datafusion::physical_expr::{LexOrdering, PhysicalSortExpr};
+use datafusion::physical_expr::{LexOrdering, Partitioning, PhysicalSortExpr};
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::empty::EmptyExec;
 use datafusion::physical_plan::union::UnionExec;
 
 use super::files::{KnownFile, groups, read_footers, statistics};
+use super::ranges::Ranges;
 
 /// What of a table is wanted.
 pub(super) struct Scan<'a> {
@@ -31,13 +32,47 @@ pub(super) struct Scan<'a> {
 }
 
 impl Scan<'_> {
+    /// The plan that reads the sealed files of sessions, each sorted by `ts`; none where there is no file. Where that can
+    /// be, each partition has the sessions of a range of names.
+    pub async fn sessions(
+        &self,
+        sealed: Vec<(String, Vec<PathBuf>)>,
+    ) -> Result<Option<Arc<dyn ExecutionPlan>>> {
+        let names: Vec<String> = sealed.iter().map(|(name, _)| name.clone()).collect();
+        let mut of_file = Vec::new();
+        let mut paths = Vec::new();
+        for (session, (_, files)) in sealed.into_iter().enumerate() {
+            of_file.extend(files.iter().map(|_| session));
+            paths.extend(files);
+        }
+        if paths.is_empty() {
+            return Ok(None);
+        }
+        let files = read_footers(self.state, paths, self.schema).await?;
+        let rows: usize = files.iter().map(|file| file.rows).sum();
+        let options = &self.state.config().options().optimizer;
+        let is_worth_it = rows >= options.hash_join_single_partition_threshold_rows;
+        let partitions = self.state.config().target_partitions();
+        let totals = self.totals(&files);
+        let (files, ranges) = match Ranges::of(&names, partitions).filter(|_| is_worth_it) {
+            None => (groups(files, partitions), None),
+            Some(ranges) => match ranges.groups(&names, &of_file, files) {
+                Ok(groups) => (groups, Some(ranges.partitioning(self.schema)?)),
+                Err(files) => (groups(files, partitions), None),
+            },
+        };
+        self.files(files, totals, ranges).map(Some)
+    }
+
     /// The plan that reads sealed files, each sorted by `ts`; none where there is no file.
     pub async fn sealed(&self, sealed: Vec<PathBuf>) -> Result<Option<Arc<dyn ExecutionPlan>>> {
         if sealed.is_empty() {
             return Ok(None);
         }
         let files = read_footers(self.state, sealed, self.schema).await?;
-        Ok(Some(self.files(files)?))
+        let totals = self.totals(&files);
+        let groups = groups(files, self.state.config().target_partitions());
+        self.files(groups, totals, None).map(Some)
     }
 
     /// The rows of several plans.
@@ -62,7 +97,12 @@ impl Scan<'_> {
             .ok_or_else(|| DataFusionError::Internal("an ordering of nothing".into()))
     }
 
-    fn files(&self, files: Vec<KnownFile>) -> Result<Arc<dyn ExecutionPlan>> {
+    fn files(
+        &self,
+        groups: Vec<FileGroup>,
+        totals: Statistics,
+        partitioning: Option<Partitioning>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
         let url = ObjectStoreUrl::local_filesystem();
         let runtime = self.state.runtime_env();
         let reader = CachedParquetFileReaderFactory::new(
@@ -73,10 +113,10 @@ impl Scan<'_> {
         let source = ParquetSource::new(Arc::clone(self.schema))
             .with_table_parquet_options(options)
             .with_parquet_file_reader_factory(Arc::new(reader));
-        let totals = self.totals(&files);
         let config = FileScanConfigBuilder::new(url, Arc::new(source))
             .with_statistics(totals)
-            .with_file_groups(groups(files, self.state.config().target_partitions()))
+            .with_file_groups(groups)
+            .with_output_partitioning(partitioning)
             .with_output_ordering(vec![self.ordering()?])
             .with_projection_indices(self.projection.cloned())?
             .with_limit(self.limit)
