@@ -12,9 +12,10 @@ use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext;
 use datafusion::logical_expr::{Expr, LogicalPlan, UserDefinedLogicalNode};
 use datafusion::physical_expr::equivalence::ProjectionMapping;
+use datafusion::physical_expr::expressions::CastExpr;
 use datafusion::physical_expr::{
     Distribution, EquivalenceProperties, LexOrdering, OrderingRequirements, Partitioning,
-    PhysicalExpr,
+    PhysicalExpr, RangePartitioning,
 };
 use datafusion::physical_plan::common::spawn_buffered;
 use datafusion::physical_plan::execution_plan::{
@@ -51,6 +52,9 @@ pub(crate) trait Kernel: fmt::Debug + Clone + Send + Sync + 'static {
     /// The stamp that each input has to be sorted by.
     fn stamps(&self) -> Vec<&Arc<dyn PhysicalExpr>>;
 
+    /// Its keys, each an expression over every input: only rows for which all are equal have to do with one another.
+    fn keys(&self) -> Vec<Vec<&Arc<dyn PhysicalExpr>>>;
+
     /// Everything that it evaluates.
     fn expressions(&self) -> Vec<&Arc<dyn PhysicalExpr>>;
 
@@ -74,19 +78,23 @@ pub(crate) struct Output<'a> {
     pub columns: &'a [usize],
     /// Their schema.
     pub schema: SchemaRef,
+    /// Which partition.
+    pub partition: usize,
     /// Settings and memory.
     pub context: &'a Arc<TaskContext>,
     /// Figures of the operator.
     pub metrics: &'a ExecutionPlanMetricsSet,
 }
 
-/// A kernel as an operator. Streaming, in one partition.
+/// A kernel as an operator. Streaming; in as many partitions as its inputs have by one of its keys, or in one.
 #[derive(Debug, Clone)]
 pub(crate) struct Operator<K> {
     inputs: Vec<Arc<dyn ExecutionPlan>>,
     kernel: K,
     /// Columns that are put out; all without it.
     projection: Option<Vec<usize>>,
+    /// The key that the inputs are partitioned by, an expression over each; one partition without it.
+    by: Option<Vec<Arc<dyn PhysicalExpr>>>,
     properties: Arc<PlanProperties>,
     metrics: ExecutionPlanMetricsSet,
 }
@@ -97,6 +105,7 @@ impl<K: Kernel> Operator<K> {
         inputs: Vec<Arc<dyn ExecutionPlan>>,
         kernel: K,
         projection: Option<Vec<usize>>,
+        by: Option<Vec<Arc<dyn PhysicalExpr>>>,
     ) -> Result<Self> {
         if inputs.len() != kernel.stamps().len() {
             return internal_err!("{} does not have {} inputs", K::NAME, inputs.len());
@@ -109,19 +118,25 @@ impl<K: Kernel> Operator<K> {
             false => kernel.ordering(),
         };
         equivalences.add_orderings(ordering);
+        // The columns of the first input come first, so that what partitions it partitions the rows.
+        let mut partitioning = match &by {
+            Some(_) => inputs[0].output_partitioning().clone(),
+            None => Partitioning::UnknownPartitioning(1),
+        };
         if let Some(columns) = &projection {
             let schema = Arc::new(all.project(columns)?);
             let mapping = ProjectionMapping::from_indices(columns, &all)?;
+            partitioning = partitioning.project(&mapping, &equivalences);
             equivalences = equivalences.project(&mapping, schema);
         }
         let properties = PlanProperties::new(
             equivalences,
-            Partitioning::UnknownPartitioning(1),
+            partitioning,
             EmissionType::Incremental,
             inputs[0].boundedness(),
         );
         let (properties, metrics) = (Arc::new(properties), ExecutionPlanMetricsSet::new());
-        Ok(Operator { inputs, kernel, projection, properties, metrics })
+        Ok(Operator { inputs, kernel, projection, by, properties, metrics })
     }
 }
 
@@ -150,7 +165,15 @@ impl<K: Kernel> ExecutionPlan for Operator<K> {
     }
 
     fn input_distribution_requirements(&self) -> InputDistributionRequirements {
-        InputDistributionRequirements::new(vec![Distribution::SinglePartition; self.inputs.len()])
+        let Some(by) = &self.by else {
+            let single = vec![Distribution::SinglePartition; self.inputs.len()];
+            return InputDistributionRequirements::new(single);
+        };
+        let by = by.iter().map(|key| Distribution::KeyPartitioned(vec![Arc::clone(key)]));
+        match self.inputs.len() {
+            1 => InputDistributionRequirements::new(by.collect()),
+            _ => InputDistributionRequirements::co_partitioned(by.collect()),
+        }
     }
 
     fn required_input_ordering(&self) -> Vec<Option<OrderingRequirements>> {
@@ -182,7 +205,8 @@ impl<K: Kernel> ExecutionPlan for Operator<K> {
         children: Vec<Arc<dyn ExecutionPlan>>,
         _options: ReplaceChildrenOptions,
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        Ok(Arc::new(Self::try_new(children, self.kernel.clone(), self.projection.clone())?))
+        let (kernel, projection) = (self.kernel.clone(), self.projection.clone());
+        Ok(Arc::new(Self::try_new(children, kernel, projection, self.by.clone())?))
     }
 
     fn with_new_children(
@@ -198,18 +222,23 @@ impl<K: Kernel> ExecutionPlan for Operator<K> {
         partition: usize,
         context: Arc<TaskContext>,
     ) -> Result<SendableRecordBatchStream> {
-        if partition != 0 {
-            return internal_err!("{} has one partition, not {partition}", K::NAME);
+        let count = self.properties.output_partitioning().partition_count();
+        let counts = self.inputs.iter().map(|input| input.output_partitioning().partition_count());
+        if partition >= count || counts.into_iter().any(|of_input| of_input != count) {
+            return internal_err!(
+                "{} has {count} partitions, as each input, not {partition}",
+                K::NAME
+            );
         }
         let read = |input: &Arc<dyn ExecutionPlan>| {
-            Ok(spawn_buffered(input.execute(0, Arc::clone(&context))?, READ_AHEAD))
+            Ok(spawn_buffered(input.execute(partition, Arc::clone(&context))?, READ_AHEAD))
         };
         let inputs = self.inputs.iter().map(read).collect::<Result<Vec<_>>>()?;
         let schema = self.schema();
         let all: Vec<usize> = (0..schema.fields().len()).collect();
         let columns = self.projection.as_deref().unwrap_or(&all);
-        self.kernel
-            .start(inputs, Output { columns, schema, context: &context, metrics: &self.metrics })
+        let (context, metrics) = (&context, &self.metrics);
+        self.kernel.start(inputs, Output { columns, schema, partition, context, metrics })
     }
 
     fn metrics(&self) -> Option<MetricsSet> {
@@ -229,7 +258,7 @@ impl<K: Kernel> ExecutionPlan for Operator<K> {
 
 impl<K: Kernel> EmbeddedProjection for Operator<K> {
     fn with_projection(&self, projection: Option<Vec<usize>>) -> Result<Self> {
-        Self::try_new(self.inputs.clone(), self.kernel.clone(), projection)
+        Self::try_new(self.inputs.clone(), self.kernel.clone(), projection, self.by.clone())
     }
 }
 
@@ -286,5 +315,37 @@ fn plan<N: Planned>(
     inputs: &[Arc<dyn ExecutionPlan>],
 ) -> Result<Option<Arc<dyn ExecutionPlan>>> {
     let kernel = node.kernel(physical)?;
-    Ok(Some(Arc::new(Operator::try_new(inputs.to_vec(), kernel, None)?)))
+    let by = partitioned_by(&kernel, inputs);
+    Ok(Some(Arc::new(Operator::try_new(inputs.to_vec(), kernel, None, by)?)))
+}
+
+/// The key by whose ranges all inputs are partitioned, in the same way: an expression over each input.
+fn partitioned_by<K: Kernel>(
+    kernel: &K,
+    inputs: &[Arc<dyn ExecutionPlan>],
+) -> Option<Vec<Arc<dyn PhysicalExpr>>> {
+    let ranges = inputs.iter().map(|input| match input.output_partitioning() {
+        Partitioning::Range(range) if range.ordering().len() == 1 => Some(range),
+        _ => None,
+    });
+    let ranges: Vec<&RangePartitioning> = ranges.collect::<Option<_>>()?;
+    let splits = ranges.first()?.split_points();
+    if ranges.iter().any(|range| range.split_points() != splits) {
+        return None;
+    }
+    kernel.keys().into_iter().find_map(|key| {
+        let by = key.into_iter().zip(&ranges).map(|(key, range)| {
+            let by = &range.ordering().first().expr;
+            (uncast(key) == by).then(|| Arc::clone(by))
+        });
+        by.collect()
+    })
+}
+
+/// The expression below casts: equal values of it are cast to equal ones.
+fn uncast(expr: &Arc<dyn PhysicalExpr>) -> &Arc<dyn PhysicalExpr> {
+    match expr.downcast_ref::<CastExpr>() {
+        Some(cast) => uncast(cast.expr()),
+        None => expr,
+    }
 }

@@ -4,6 +4,7 @@ mod catalog;
 mod files;
 mod latency;
 mod prune;
+mod ranges;
 mod raw;
 mod scan;
 mod sessions;

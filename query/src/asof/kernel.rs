@@ -58,6 +58,10 @@ impl Kernel for AsOfOn {
         vec![&self.stamps.0, &self.stamps.1]
     }
 
+    fn keys(&self) -> Vec<Vec<&Arc<dyn PhysicalExpr>>> {
+        self.keys.iter().map(|(left, right)| vec![left, right]).collect()
+    }
+
     fn expressions(&self) -> Vec<&Arc<dyn PhysicalExpr>> {
         let pairs = std::iter::once(&self.stamps).chain(&self.keys);
         pairs.flat_map(|(left, right)| [left, right]).collect()

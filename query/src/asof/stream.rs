@@ -35,7 +35,7 @@ pub(super) fn merge(
     on: &AsOfOn,
     output: Output<'_>,
 ) -> Result<SendableRecordBatchStream> {
-    let Output { columns, schema, context, metrics } = output;
+    let Output { columns, schema, partition, context, metrics } = output;
     let keys = if on.keys.is_empty() {
         None
     } else {
@@ -65,7 +65,7 @@ pub(super) fn merge(
             .with_biggest_coalesce_batch_size(Some(batch_rows / 4)),
         schema: Arc::clone(&schema),
         reservation: MemoryConsumer::new("AsOfJoinExec").register(context.memory_pool()),
-        metrics: BaselineMetrics::new(metrics, 0),
+        metrics: BaselineMetrics::new(metrics, partition),
         is_done: false,
     };
     let batches = futures::stream::try_unfold(merge, |mut merge| async move {

@@ -54,6 +54,10 @@ impl Kernel for EnergyOn {
         vec![&self.span.0, &self.sample.0]
     }
 
+    fn keys(&self) -> Vec<Vec<&Arc<dyn PhysicalExpr>>> {
+        self.keys.iter().map(|(left, right)| vec![left, right]).collect()
+    }
+
     fn expressions(&self) -> Vec<&Arc<dyn PhysicalExpr>> {
         let first = [&self.span, &self.sample].into_iter().chain(&self.keys);
         first.flat_map(|(left, right)| [left, right]).collect()

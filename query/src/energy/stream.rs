@@ -28,7 +28,7 @@ pub(super) fn integrate(
     on: &EnergyOn,
     output: Output<'_>,
 ) -> Result<SendableRecordBatchStream> {
-    let Output { columns, schema, context, metrics } = output;
+    let Output { columns, schema, partition, context, metrics } = output;
     let input_schema = input.schema();
     let types = on.keys.iter().map(|(left, _)| left.data_type(&input_schema));
     let types = types.collect::<Result<Vec<_>>>()?;
@@ -43,7 +43,7 @@ pub(super) fn integrate(
         on: on.clone(),
         columns: columns.to_vec(),
         schema: Arc::clone(&schema),
-        metrics: BaselineMetrics::new(metrics, 0),
+        metrics: BaselineMetrics::new(metrics, partition),
     };
     let batches = futures::stream::try_unfold(integration, |mut integration| async move {
         let batch = integration.next().await?;

@@ -38,7 +38,7 @@ const MOST_ROWS: usize = 65_536;
 
 /// Pairs of stages that are computed side by side, each a partition in order of time. Where there are more, a
 /// partition computes several, one after the other.
-const SIDE_BY_SIDE: usize = 16;
+const SIDE_BY_SIDE: usize = 8;
 
 /// One pair of stages of one session, to be computed as far as it is not aligned.
 #[derive(Debug, Clone)]

@@ -61,6 +61,10 @@ impl Kernel for PairOn {
         vec![&self.ts]
     }
 
+    fn keys(&self) -> Vec<Vec<&Arc<dyn PhysicalExpr>>> {
+        self.groups.iter().map(|group| vec![group]).collect()
+    }
+
     fn expressions(&self) -> Vec<&Arc<dyn PhysicalExpr>> {
         [&self.ts, &self.stage].into_iter().chain(&self.keys).chain(&self.groups).collect()
     }

@@ -34,7 +34,7 @@ pub(super) fn pair(
     on: &PairOn,
     output: Output<'_>,
 ) -> Result<SendableRecordBatchStream> {
-    let Output { columns, schema, context, metrics } = output;
+    let Output { columns, schema, partition, context, metrics } = output;
     let input_schema = input.schema();
     let width = input_schema.fields().len();
     let is = |expr: &Arc<dyn PhysicalExpr>, column: usize| {
@@ -75,8 +75,8 @@ pub(super) fn pair(
         batch_rows: context.session_config().batch_size(),
         schema: Arc::clone(&schema),
         reservation: MemoryConsumer::new("PairExec").register(context.memory_pool()),
-        metrics: BaselineMetrics::new(metrics, 0),
-        counters: Counters::new(metrics),
+        metrics: BaselineMetrics::new(metrics, partition),
+        counters: Counters::new(metrics, partition),
         is_done: false,
     };
     let batches = futures::stream::try_unfold(pairs, |mut pairs| async move {
@@ -106,8 +106,8 @@ struct Counters {
 }
 
 impl Counters {
-    fn new(metrics: &ExecutionPlanMetricsSet) -> Self {
-        let counter = |name: &'static str| MetricBuilder::new(metrics).counter(name, 0);
+    fn new(metrics: &ExecutionPlanMetricsSet, partition: usize) -> Self {
+        let counter = |name: &'static str| MetricBuilder::new(metrics).counter(name, partition);
         Counters {
             paired: counter("paired"),
             dropped: counter("dropped"),

@@ -205,8 +205,8 @@ async fn groups_go_below_a_pairing_and_what_follows_it() {
     let shown = plan(&query, sql).await;
     let input = below(&shown, "PairStages");
     assert!(input.contains("k = Utf8(\"x\")") && !input.contains("v > "), "{shown}");
-    let sql = "SELECT latency_ms FROM latency('a', 'b', relation => a, power => b, power_w => w, key => v, group => k) \
-        WHERE k = 'x'";
+    let sql = "SELECT latency_ms FROM latency('a', 'b', relation => (SELECT ts, stage, v, k AS pipeline FROM a), \
+        power => b, power_w => w, key => v, group => pipeline) WHERE pipeline = 'x'";
     let shown = plan(&query, sql).await;
     assert!(below(&shown, "PairStages").contains("k = Utf8(\"x\")"), "{shown}");
 }

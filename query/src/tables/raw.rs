@@ -66,15 +66,16 @@ impl TableProvider for RawTable {
         for session in passing_sessions(state, filters, &self.sessions)? {
             let snapshot =
                 session.snapshot(self.table).map_err(|e| DataFusionError::External(Box::new(e)))?;
-            sealed.extend(snapshot.sealed.into_iter().map(|f| f.path));
+            let mut files: Vec<_> = snapshot.sealed.into_iter().map(|f| f.path).collect();
             if self.table.name == "health" {
-                sealed.extend(file_of_doubts(session));
+                files.extend(file_of_doubts(session));
             }
+            sealed.push((session.id().to_string(), files));
             for batch in snapshot.open {
                 open.push(to_sql(&batch, &self.schema)?);
             }
         }
         let scan = Scan { state, schema: &self.schema, projection, limit };
-        scan.together(scan.sealed(sealed).await?.into_iter().chain(scan.open(open)?))
+        scan.together(scan.sessions(sealed).await?.into_iter().chain(scan.open(open)?))
     }
 }

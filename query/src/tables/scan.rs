@@ -10,16 +10,17 @@ use datafusion::catalog::Session;
 use datafusion::common::Statistics;
 use datafusion::datasource::memory::{DataSourceExec, MemorySourceConfig};
 use datafusion::datasource::physical_plan::parquet::CachedParquetFileReaderFactory;
-use datafusion::datasource::physical_plan::{FileScanConfigBuilder, ParquetSource};
+use datafusion::datasource::physical_plan::{FileGroup, FileScanConfigBuilder, ParquetSource};
 use datafusion::error::{DataFusionError, Result};
 use datafusion::execution::object_store::ObjectStoreUrl;
 use datafusion::physical_expr::expressions::Column;
-use datafusion::physical_expr::{LexOrdering, PhysicalSortExpr};
+use datafusion::physical_expr::{LexOrdering, Partitioning, PhysicalSortExpr};
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::empty::EmptyExec;
 use datafusion::physical_plan::union::UnionExec;
 
 use super::files::{KnownFile, groups, read_footers, statistics};
+use super::ranges::Ranges;
 
 /// What of a table is wanted.
 pub(super) struct Scan<'a> {
@@ -31,18 +32,61 @@ pub(super) struct Scan<'a> {
 }
 
 impl Scan<'_> {
+    /// The plan that reads the sealed files of sessions, each sorted by `ts`; none where there is no file. Where that can
+    /// be, each partition has the sessions of a range of names.
+    pub async fn sessions(
+        &self,
+        sealed: Vec<(String, Vec<PathBuf>)>,
+    ) -> Result<Option<Arc<dyn ExecutionPlan>>> {
+        let names: Vec<String> = sealed.iter().map(|(name, _)| name.clone()).collect();
+        let mut of_file = Vec::new();
+        let mut paths = Vec::new();
+        for (session, (_, files)) in sealed.into_iter().enumerate() {
+            of_file.extend(files.iter().map(|_| session));
+            paths.extend(files);
+        }
+        if paths.is_empty() {
+            return Ok(None);
+        }
+        let files = read_footers(self.state, paths, self.schema).await?;
+        if !files.iter().all(|file| file.is_sorted) {
+            return self.all_of(files).map(Some);
+        }
+        let rows: usize = files.iter().map(|file| file.rows).sum();
+        let options = &self.state.config().options().optimizer;
+        let is_worth_it = rows >= options.hash_join_single_partition_threshold_rows;
+        let partitions = self.state.config().target_partitions();
+        let totals = self.totals(&files);
+        let (files, ranges) = match Ranges::of(&names, partitions).filter(|_| is_worth_it) {
+            None => (groups(files, partitions), None),
+            Some(ranges) => match ranges.groups(&names, &of_file, files) {
+                Ok(groups) => (groups, Some(ranges.partitioning(self.schema)?)),
+                Err(files) => (groups(files, partitions), None),
+            },
+        };
+        self.files(files, totals, ranges, vec![self.ordering()?]).map(Some)
+    }
+
     /// The plan that reads sealed files, each sorted by `ts`; none where there is no file.
     pub async fn sealed(&self, sealed: Vec<PathBuf>) -> Result<Option<Arc<dyn ExecutionPlan>>> {
         if sealed.is_empty() {
             return Ok(None);
         }
         let files = read_footers(self.state, sealed, self.schema).await?;
-        // What another tool wrote may be in any order: then whatever needs one sorts.
+        self.all_of(files).map(Some)
+    }
+
+    /// The plan that reads files. What another tool wrote may be in any order: then whatever needs one sorts.
+    fn all_of(&self, files: Vec<KnownFile>) -> Result<Arc<dyn ExecutionPlan>> {
         let (sorted, others): (Vec<_>, Vec<_>) = files.into_iter().partition(|file| file.is_sorted);
         let parts = [(sorted, vec![self.ordering()?]), (others, Vec::new())];
         let parts = parts.into_iter().filter(|(files, _)| !files.is_empty());
-        let parts = parts.map(|(files, order)| self.files(files, order));
-        Ok(Some(self.together(parts.collect::<Result<Vec<_>>>()?)?))
+        let parts = parts.map(|(files, orderings)| {
+            let totals = self.totals(&files);
+            let groups = groups(files, self.state.config().target_partitions());
+            self.files(groups, totals, None, orderings)
+        });
+        self.together(parts.collect::<Result<Vec<_>>>()?)
     }
 
     /// The rows of several plans.
@@ -69,7 +113,9 @@ impl Scan<'_> {
 
     fn files(
         &self,
-        files: Vec<KnownFile>,
+        groups: Vec<FileGroup>,
+        totals: Statistics,
+        partitioning: Option<Partitioning>,
         orderings: Vec<LexOrdering>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
         let url = ObjectStoreUrl::local_filesystem();
@@ -82,10 +128,10 @@ impl Scan<'_> {
         let source = ParquetSource::new(Arc::clone(self.schema))
             .with_table_parquet_options(options)
             .with_parquet_file_reader_factory(Arc::new(reader));
-        let totals = self.totals(&files);
         let config = FileScanConfigBuilder::new(url, Arc::new(source))
             .with_statistics(totals)
-            .with_file_groups(groups(files, self.state.config().target_partitions()))
+            .with_file_groups(groups)
+            .with_output_partitioning(partitioning)
             .with_output_ordering(orderings)
             .with_projection_indices(self.projection.cloned())?
             .with_limit(self.limit)
