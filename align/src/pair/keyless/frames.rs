@@ -52,6 +52,7 @@ impl<P: Copy> Frames<P> {
     }
 
     /// How many are kept.
+    #[cfg(test)]
     pub fn len(&self) -> usize {
         self.kept.len()
     }
