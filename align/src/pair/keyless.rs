@@ -17,6 +17,9 @@
 //! - **Alignments that have merged** with the likeliest one, and had a drop elsewhere (as in the
 //!   soft-output Viterbi algorithm; Hagenauer and Hoeher 1989).
 //!
+//! And where latencies spread by more than about a fifth of a period, a drop is easily taken for one of
+//! its neighbours: such drops, and then pairs, are not told.
+//!
 //! How long it takes to prove a shift: with a tick that jitters by `t` and a latency that jitters by
 //! `l`, a frame yields `ln(1 + (t / l)^2) / 2` nats on the average. `SURE` takes
 //! 14 of them. Rows wait for it as long as a window, or as [`KeylessPairer::holding`] says.
@@ -69,6 +72,8 @@ pub struct KeylessPairer<P = ()> {
     decided_ns: i64,
     /// The probability that what was decided from the last pair on is false.
     doubt: f64,
+    /// The probability, that aside, that frames left out are dropped.
+    drops: f64,
     rows: Pairs<P>,
     counts: PairCounts,
 }
@@ -88,6 +93,7 @@ impl<P: Copy + Default> KeylessPairer<P> {
             alignments: Alignments::new(options.window_ns),
             decided_ns: i64::MIN,
             doubt: 0.0,
+            drops: 1.0,
             rows: Pairs::default(),
             counts: PairCounts::default(),
         }
@@ -222,7 +228,7 @@ impl<P: Copy + Default> KeylessPairer<P> {
 
     /// Writes the rows up to the frame that an event was decided to end.
     fn tell(&mut self, decision: &Decision) {
-        self.decided_ns = decision.ts_ns;
+        (self.decided_ns, self.drops) = (decision.ts_ns, decision.drops);
         // The likeliest alignment has ended these by events that another one, which was likelier
         // then, took otherwise.
         while self.told < decision.free.min(self.frames.end()) {
@@ -239,7 +245,7 @@ impl<P: Copy + Default> KeylessPairer<P> {
         };
         self.doubt += 1.0 - decision.confidence;
         while self.told < frame {
-            self.close(DROPPED, 1.0 - self.doubt);
+            self.close(DROPPED, (1.0 - self.doubt) * self.drops);
         }
         self.doubt = 1.0 - decision.confidence;
         match self.frames.get(frame).filter(|_| frame == self.told) {
@@ -255,7 +261,7 @@ impl<P: Copy + Default> KeylessPairer<P> {
     /// Writes the row of a frame that no event was decided to end.
     fn tell_unmatched(&mut self) {
         let later = self.frames.get(self.told).is_some_and(|f| f.ts_ns > self.decided_ns);
-        self.close(DROPPED, if later { 1.0 } else { 1.0 - self.doubt });
+        self.close(DROPPED, if later { 1.0 } else { (1.0 - self.doubt) * self.drops });
     }
 
     fn count_end(&mut self, confidence: f64, count: impl Fn(&mut PairCounts) -> &mut u64) {

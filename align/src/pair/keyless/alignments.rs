@@ -20,6 +20,10 @@ const START_ANEW_AFTER: u32 = 256;
 const START_ANEW: f64 = 9.0;
 /// A loser stands for as many again that were given up for it.
 const LOSERS: f64 = 2.0;
+/// Where latencies spread by more than these shares of a period, a drop is too easily taken for one
+/// of its neighbours to tell it, and then a pair.
+const MOST_SPREAD_OF_DROPS: f64 = 0.15;
+const MOST_SPREAD_OF_PAIRS: f64 = 0.24;
 /// Events looked back at for what all alignments have in common.
 const LOOK_BACK: usize = 48;
 
@@ -62,6 +66,8 @@ pub(super) struct Decision {
     pub free: u64,
     /// The probability of this.
     pub confidence: f64,
+    /// The probability, that of this aside, that frames left out before it were dropped.
+    pub drops: f64,
 }
 
 /// A Viterbi search whose states are the first free frame and the level of the latency.
@@ -69,6 +75,8 @@ pub(super) struct Alignments {
     paths: Vec<Path>,
     undecided: VecDeque<Undecided>,
     window_ns: i64,
+    /// Nanoseconds from frame to frame.
+    period_ns: f64,
     /// Events since the likeliest alignment was proven, or another one began.
     unproven: u32,
     // Kept for their memory.
@@ -83,6 +91,7 @@ impl Alignments {
             paths: vec![Path::start()],
             undecided: VecDeque::new(),
             window_ns,
+            period_ns: 1.0,
             unproven: 0,
             moves: Vec::new(),
             merged: Vec::new(),
@@ -114,9 +123,10 @@ impl Alignments {
             frames.since(ts_ns.saturating_sub(self.window_ns)),
             frames.since(ts_ns.saturating_add(1)),
         );
+        self.period_ns = frames.period_ns();
         let before_ns = self.undecided.back().map(|undecided| undecided.ts_ns);
         self.start_anew(frames_of_end.0);
-        let end = End { ts_ns, before_ns, frames: frames_of_end, period_ns: frames.period_ns() };
+        let end = End { ts_ns, before_ns, frames: frames_of_end, period_ns: self.period_ns };
         for (parent, path) in self.paths.iter().enumerate() {
             let from = moves.len();
             path.add_moves(parent, end, frames, best + COST_LIMIT, &mut moves);
@@ -126,7 +136,7 @@ impl Alignments {
         moves.sort_unstable_by(|left, right| {
             left.next.cmp(&right.next).then(left.cost.total_cmp(&right.cost))
         });
-        self.merge(&mut moves, frames.period_ns());
+        self.merge(&mut moves);
         moves.sort_unstable_by(|left, right| left.cost.total_cmp(&right.cost));
         moves.truncate(PATHS);
         self.follow(ts_ns, &moves, frames);
@@ -149,7 +159,8 @@ impl Alignments {
     }
 
     /// Keeps the likeliest of the moves that end at one state, first in each run of equal `next`.
-    fn merge(&mut self, moves: &mut Vec<Move>, period_ns: f64) {
+    fn merge(&mut self, moves: &mut Vec<Move>) {
+        let one_level_ns = SAME_LEVEL * self.period_ns;
         self.merged.clear();
         let (mut kept, mut run) = (0, 0);
         for at in 0..moves.len() {
@@ -157,8 +168,7 @@ impl Alignments {
             if kept > 0 && moves[kept - 1].next != to.next {
                 run = kept;
             }
-            let one_level =
-                |other: &&Move| (other.level_ns - to.level_ns).abs() < SAME_LEVEL * period_ns;
+            let one_level = |other: &&Move| (other.level_ns - to.level_ns).abs() < one_level_ns;
             match moves[run..kept].iter().find(one_level) {
                 Some(winner) if to.cost - winner.cost < DOUBT_LIMIT => {
                     self.merged.push((*winner, to));
@@ -216,7 +226,9 @@ impl Alignments {
     pub fn decide(&mut self, events: usize) -> Vec<Decision> {
         let weights: Vec<f64> = self.paths.iter().map(|path| (-path.cost).exp()).collect();
         let whole: f64 = weights.iter().sum();
-        let proven = self.proven();
+        let spread = self.paths[0].spread_ns() / self.period_ns;
+        let proven = if spread > MOST_SPREAD_OF_PAIRS { 0.0 } else { self.proven() };
+        let drops = if spread > MOST_SPREAD_OF_DROPS { 0.0 } else { 1.0 };
         let mut doubts = vec![0.0; self.undecided.len()];
         let mut decisions = Vec::with_capacity(events);
         let mut at_step: Vec<usize> = (0..self.paths.len()).collect();
@@ -231,7 +243,7 @@ impl Alignments {
                 let share = agree.map(|(_, weight)| weight).sum::<f64>() / whole;
                 let confidence = (share - doubts[at]).max(0.0) * proven;
                 let (ts_ns, frame, free) = (undecided.ts_ns, step.frame, step.free);
-                decisions.push(Decision { ts_ns, frame, free, confidence });
+                decisions.push(Decision { ts_ns, frame, free, confidence, drops });
             }
             at_step.iter_mut().for_each(|path| *path = undecided.steps[*path].parent);
         }

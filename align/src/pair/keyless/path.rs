@@ -85,6 +85,11 @@ impl Path {
         self.proof.probability()
     }
 
+    /// The running spread of its latencies.
+    pub fn spread_ns(&self) -> f64 {
+        self.latency.spread_ns()
+    }
+
     /// Whether the last event was taken for an orphan.
     pub fn is_orphaned(&self) -> bool {
         self.orphaned

@@ -74,11 +74,11 @@ fn drops_at_the_start_at_the_end_and_in_bursts_are_found() {
 fn a_latency_that_steps_is_followed() {
     // A step by most of a period, with a drop or an orphan, looks like a small step: until the
     // ticks' jitter tells them apart, its pairs are ambiguous. At its end the ramp jitters by a
-    // quarter of a period, and the neighbours of a drop are ambiguous.
+    // quarter of a period, where drops are taken for their neighbours: some rows are ambiguous.
     let latencies: [(&str, Latency, f64); 4] = [
         ("up", |frame| if frame < 1_500 { 8.0 * MS } else { 15.0 * MS }, 0.995),
         ("down", |frame| if frame < 1_500 { 15.0 * MS } else { 8.0 * MS }, 0.995),
-        ("ramp", |frame| (8.0 + frame as f64 / 100.0) * MS, 0.99),
+        ("ramp", |frame| (8.0 + frame as f64 / 100.0) * MS, 0.97),
         ("by most of a period", |frame| if frame < 1_500 { 20.0 * MS } else { 8.0 * MS }, 0.94),
     ];
     for (name, latency_ns, least) in latencies {
