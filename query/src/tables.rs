@@ -9,5 +9,14 @@ mod scan;
 mod sessions;
 mod sql_types;
 
+use datafusion::catalog::TableProvider;
+
 pub use catalog::{SessionFilter, StoreTables};
 pub use sql_types::sql_schema;
+
+/// Whether a table is one of the store, and not a file or a table of a person that stands for it.
+pub(crate) fn is_of_store(table: &dyn TableProvider) -> bool {
+    table.is::<raw::RawTable>()
+        || table.is::<latency::LatencyTable>()
+        || table.is::<sessions::SessionsTable>()
+}

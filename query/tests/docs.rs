@@ -62,7 +62,7 @@ fn statements(page: &str) -> Vec<String> {
     found
 }
 
-/// How joins and table functions are written in the tables of a page: they parse as what is selected from.
+/// How joins are written in the tables of a page: they parse as what is selected from.
 fn relations(page: &str) -> Vec<String> {
     let spans = page.split('`').skip(1).step_by(2);
     spans
