@@ -85,11 +85,13 @@ pub(crate) fn sentence(error: &DataFusionError) -> String {
 /// An error of ours with its causes, each once.
 fn with_causes(error: &(dyn Error + 'static)) -> String {
     let mut text = error.to_string();
-    for cause in std::iter::successors(error.source(), |cause| cause.source()) {
-        let cause = cause.to_string();
+    let mut next = error.source();
+    while let Some(error) = next {
+        let cause = error.to_string();
         if !text.contains(&cause) {
             text = format!("{text}: {cause}");
         }
+        next = error.source();
     }
     text
 }

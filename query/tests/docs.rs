@@ -66,7 +66,9 @@ fn statements(page: &str) -> Vec<String> {
 fn relations(page: &str) -> Vec<String> {
     let spans = page.split('`').skip(1).step_by(2);
     spans
-        .filter(|span| span.contains("ASOF JOIN") && !span.contains('…'))
+        .filter(|span| {
+            span.contains("ASOF JOIN") && span.contains("MATCH_CONDITION") && !span.contains('…')
+        })
         .map(str::to_owned)
         .collect()
 }
