@@ -15,7 +15,8 @@ use datafusion::sql::parser::Statement;
 use futures::StreamExt;
 
 use crate::file::name_file;
-use crate::statement::effect;
+use crate::statement::{dropped, effect};
+use crate::tables::is_of_store;
 use crate::{Query, QueryError};
 
 /// Batches computed ahead of whoever takes them, where there are threads to.
@@ -39,14 +40,32 @@ impl Query {
     /// Plans a statement whose answer is to be read.
     ///
     /// # Errors
-    /// When it cannot be planned; a column or table that is not there is named, with the nearest that is.
+    /// When it cannot be planned; a column or table that is not there is named, with the nearest that is. When it drops a
+    /// table of the store.
     pub async fn answer(&self, statement: Statement) -> Result<Answer, QueryError> {
         let tables = self.table_names();
+        self.require_droppable(&statement).await?;
         let effect = effect(&statement);
         match self.plan(statement).await {
             Ok(frame) => Ok(Answer { frame, tables, effect }),
             Err(e) => Err(e.with_advice(&tables)),
         }
+    }
+}
+
+impl Query {
+    /// Refuses to drop a table of the store. DataFusion would say that there is none.
+    async fn require_droppable(&self, statement: &Statement) -> Result<(), QueryError> {
+        for name in dropped(statement) {
+            let table = self.context().table_provider(name.as_str()).await;
+            if table.is_ok_and(|table| is_of_store(table.as_ref())) {
+                let text = format!(
+                    "{name} is a table of the store, which SQL only reads: it cannot be dropped"
+                );
+                return Err(QueryError::Name(text));
+            }
+        }
+        Ok(())
     }
 }
 

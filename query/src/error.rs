@@ -1,5 +1,6 @@
 //! What can go wrong with a query.
 
+use std::error::Error;
 use std::path::Path;
 
 use datafusion::arrow::error::ArrowError;
@@ -74,11 +75,25 @@ pub(crate) fn sentence(error: &DataFusionError) -> String {
             ArrowError::ParquetError(text) => text.clone(),
             other => other.to_string(),
         },
-        DataFusionError::External(error) => error.to_string(),
+        DataFusionError::External(error) => with_causes(error.as_ref()),
         other => other.to_string(),
     };
     let text = text.split(DataFusionError::BACK_TRACE_SEP).next().unwrap_or_default();
     text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// An error of ours with its causes, each once.
+fn with_causes(error: &(dyn Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(error) = next {
+        let cause = error.to_string();
+        if !text.contains(&cause) {
+            text = format!("{text}: {cause}");
+        }
+        next = error.source();
+    }
+    text
 }
 
 impl QueryError {

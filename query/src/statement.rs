@@ -21,16 +21,28 @@ pub(crate) fn visit(statement: &mut Statement, visitor: &mut impl VisitorMut<Bre
     }
 }
 
+/// The names of what a statement drops.
+pub(crate) fn dropped(statement: &Statement) -> Vec<String> {
+    match statement {
+        Statement::Statement(statement) => match statement.as_ref() {
+            ast::Statement::Drop { names, .. } => names.iter().map(ToString::to_string).collect(),
+            _ => Vec::new(),
+        },
+        _ => Vec::new(),
+    }
+}
+
 /// What a statement does that has no rows to tell it: a session is one run of a program, and the store is only read.
 pub(crate) fn effect(statement: &Statement) -> Option<String> {
+    let dropped = dropped(statement);
+    if !dropped.is_empty() {
+        let names = dropped.join(", ");
+        return Some(format!("{names} is gone for this run only; no file was touched"));
+    }
     let made = |name: &ast::ObjectName| format!("{name} is a table for this run only");
     match statement {
         Statement::Statement(statement) => match statement.as_ref() {
             ast::Statement::Set(set) => Some(format!("{set}: set for this run only")),
-            ast::Statement::Drop { names, .. } => {
-                let names: Vec<String> = names.iter().map(ToString::to_string).collect();
-                Some(format!("{} is gone for this run only; no file was touched", names.join(", ")))
-            }
             ast::Statement::CreateTable(table) => Some(made(&table.name)),
             ast::Statement::CreateView(view) => Some(made(&view.name)),
             _ => None,

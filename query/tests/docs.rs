@@ -62,11 +62,13 @@ fn statements(page: &str) -> Vec<String> {
     found
 }
 
-/// How joins and table functions are written in the tables of a page: they parse as what is selected from.
+/// How joins are written in the tables of a page: they parse as what is selected from.
 fn relations(page: &str) -> Vec<String> {
     let spans = page.split('`').skip(1).step_by(2);
     spans
-        .filter(|span| span.contains("ASOF JOIN") && !span.contains('…'))
+        .filter(|span| {
+            span.contains("ASOF JOIN") && span.contains("MATCH_CONDITION") && !span.contains('…')
+        })
         .map(str::to_owned)
         .collect()
 }

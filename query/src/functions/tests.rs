@@ -98,7 +98,7 @@ async fn keys_of_any_type_that_is_told_apart_pair_by_their_value() {
         "arrow_cast('frame ' || n, 'Dictionary(Int32, Utf8)')",
         "arrow_cast('frame ' || n, 'Binary')",
         "arrow_cast(arrow_cast(lpad(CAST(n AS VARCHAR), 4, '0'), 'Binary'), 'FixedSizeBinary(4)')",
-        "CAST(n AS DECIMAL(20, 3)) + 0.125",
+        "CAST(n AS DECIMAL(20, 3)) + CAST('0.125' AS DECIMAL(4, 3))",
         "CAST(n AS DECIMAL(20, 0)) + CAST('1000000000000000000000000' AS DECIMAL(30, 0))",
         "arrow_cast(n, 'UInt64') + arrow_cast('18446744073709551000', 'UInt64')",
         "CAST(n AS TINYINT)",

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bl_store::{Session, SessionId, Store};
 use datafusion::catalog::{MemorySchemaProvider, SchemaProvider, TableProvider};
-use datafusion::common::plan_err;
 use datafusion::error::{DataFusionError, Result};
 
 use super::latency::LatencyTable;
@@ -99,11 +98,6 @@ impl SchemaProvider for StoreTables {
     }
 
     fn deregister_table(&self, name: &str) -> Result<Option<Arc<dyn TableProvider>>> {
-        if !self.others.table_exist(name) && self.table_exist(name) {
-            return plan_err!(
-                "{name} is a table of the store, which SQL only reads: it cannot be dropped"
-            );
-        }
         self.others.deregister_table(name)
     }
 
