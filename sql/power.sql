@@ -6,31 +6,41 @@
 -- $session  text    Session; every one that is asked about if null (default: null)
 -- $gap_ms   number  Longest time between two samples that is no gap (default: 1000)
 WITH samples AS (
-  -- One row a rail of each sample; its place in the list is the rail's.
-  SELECT session, device_uid, ts, unnest(generate_series(1, 15)) AS place, unnest([
-    sys_w, cpu_w, gpu_w, mb_w, eps1_w, eps2_w, atx3v_w, atx5v_w, atx5vsb_w, atx12v_w, pcie1_w, pcie2_w, pcie3_w,
-    hpwr1_w, hpwr2_w]) AS watts
-  FROM benchlab WHERE $session IS NULL OR session = $session
+  SELECT * FROM benchlab WHERE $session IS NULL OR session = $session
+),
+rails AS (
+  SELECT 0 AS place, 'sys' AS rail, session, device_uid, ts, sys_w AS watts FROM samples
+  UNION ALL SELECT 1, 'cpu', session, device_uid, ts, cpu_w FROM samples
+  UNION ALL SELECT 2, 'gpu', session, device_uid, ts, gpu_w FROM samples
+  UNION ALL SELECT 3, 'mb', session, device_uid, ts, mb_w FROM samples
+  UNION ALL SELECT 4, 'eps1', session, device_uid, ts, eps1_w FROM samples
+  UNION ALL SELECT 5, 'eps2', session, device_uid, ts, eps2_w FROM samples
+  UNION ALL SELECT 6, 'atx3v', session, device_uid, ts, atx3v_w FROM samples
+  UNION ALL SELECT 7, 'atx5v', session, device_uid, ts, atx5v_w FROM samples
+  UNION ALL SELECT 8, 'atx5vsb', session, device_uid, ts, atx5vsb_w FROM samples
+  UNION ALL SELECT 9, 'atx12v', session, device_uid, ts, atx12v_w FROM samples
+  UNION ALL SELECT 10, 'pcie1', session, device_uid, ts, pcie1_w FROM samples
+  UNION ALL SELECT 11, 'pcie2', session, device_uid, ts, pcie2_w FROM samples
+  UNION ALL SELECT 12, 'pcie3', session, device_uid, ts, pcie3_w FROM samples
+  UNION ALL SELECT 13, 'hpwr1', session, device_uid, ts, hpwr1_w FROM samples
+  UNION ALL SELECT 14, 'hpwr2', session, device_uid, ts, hpwr2_w FROM samples
 ),
 steps AS (
-  SELECT place, session, device_uid, watts,
+  SELECT place, rail, session, device_uid, watts,
          (CAST(ts AS BIGINT) - CAST(lag(ts) OVER rail_in_time AS BIGINT)) / 1e9 AS seconds,
          (watts + lag(watts) OVER rail_in_time) / 2 AS mean_w
-  FROM samples WHERE watts IS NOT NULL
+  FROM rails WHERE watts IS NOT NULL
   WINDOW rail_in_time AS (PARTITION BY place, session, device_uid ORDER BY ts)
 ),
 known AS (
   SELECT *, seconds IS NOT NULL AND seconds <= CAST($gap_ms AS DOUBLE) / 1e3 AS is_known FROM steps
 )
-SELECT session, device_uid,
-       ['sys', 'cpu', 'gpu', 'mb', 'eps1', 'eps2', 'atx3v', 'atx5v', 'atx5vsb', 'atx12v', 'pcie1', 'pcie2', 'pcie3',
-        'hpwr1', 'hpwr2'][place] AS rail,
-       count(*) AS samples,
+SELECT session, device_uid, rail, count(*) AS samples,
        sum(mean_w * seconds) FILTER (WHERE is_known)
          / nullif(sum(seconds) FILTER (WHERE is_known), 0) AS mean_w,
        min(watts) AS min_w, max(watts) AS peak_w,
        sum(mean_w * seconds) FILTER (WHERE is_known) AS energy_j,
        sum(seconds) FILTER (WHERE is_known) AS known_s
 FROM known
-GROUP BY session, device_uid, place
+GROUP BY session, device_uid, place, rail
 ORDER BY session, device_uid, place;
