@@ -23,6 +23,8 @@ pub(crate) struct EnergyOn {
     pub sample: (Arc<dyn PhysicalExpr>, Arc<dyn PhysicalExpr>),
     /// Pairs of expressions over a row and a sample that must be equal.
     pub keys: Vec<(Arc<dyn PhysicalExpr>, Arc<dyn PhysicalExpr>)>,
+    /// Expressions over a sample in which those of one key must not differ.
+    pub apart: Vec<Arc<dyn PhysicalExpr>>,
 }
 
 impl Planned for Energy {
@@ -36,6 +38,7 @@ impl Planned for Energy {
             keys: (self.keys.iter())
                 .map(|(left, right)| Ok((physical(left, 0)?, physical(right, 1)?)))
                 .collect::<Result<_>>()?,
+            apart: self.apart.iter().map(|expr| physical(expr, 1)).collect::<Result<_>>()?,
         })
     }
 }
@@ -60,7 +63,7 @@ impl Kernel for EnergyOn {
 
     fn expressions(&self) -> Vec<&Arc<dyn PhysicalExpr>> {
         let first = [&self.span, &self.sample].into_iter().chain(&self.keys);
-        first.flat_map(|(left, right)| [left, right]).collect()
+        first.flat_map(|(left, right)| [left, right]).chain(&self.apart).collect()
     }
 
     fn ordering(&self) -> Option<LexOrdering> {

@@ -49,6 +49,9 @@ pub struct Energy {
     /// Pairs of expressions of one type, over a row and over a sample: a row has the power of the samples for which all
     /// are equal.
     pub keys: Vec<(Expr, Expr)>,
+    /// What tells power samples of different meters or sessions apart, beside the keys: samples that differ in it are
+    /// never taken for one series.
+    pub apart: Vec<Expr>,
     schema: DFSchemaRef,
 }
 
@@ -72,13 +75,18 @@ impl Energy {
         let added = (None, Arc::new(added_field()));
         let fields = input.schema().iter().map(|(q, f)| (q.cloned(), Arc::clone(f))).chain([added]);
         let schema = DFSchema::new_with_metadata(fields.collect(), Default::default())?;
-        let keys = Vec::new();
-        Ok(Energy { input, power, what, span, sample, keys, schema: Arc::new(schema) })
+        let (keys, apart) = (Vec::new(), Vec::new());
+        Ok(Energy { input, power, what, span, sample, keys, apart, schema: Arc::new(schema) })
     }
 
     /// The same by keys.
     pub fn by(self, keys: Vec<(Expr, Expr)>) -> Self {
         Energy { keys, ..self }
+    }
+
+    /// The same, which fails where power samples of one key differ in these.
+    pub fn apart(self, apart: Vec<Expr>) -> Self {
+        Energy { apart, ..self }
     }
 }
 
@@ -112,7 +120,8 @@ impl UserDefinedLogicalNodeCore for Energy {
 
     fn expressions(&self) -> Vec<Expr> {
         let first = [&self.span, &self.sample].into_iter().chain(&self.keys);
-        first.flat_map(|(left, right)| [left.clone(), right.clone()]).collect()
+        let pairs = first.flat_map(|(left, right)| [left.clone(), right.clone()]);
+        pairs.chain(self.apart.iter().cloned()).collect()
     }
 
     fn fmt_for_explain(&self, f: &mut fmt::Formatter) -> fmt::Result {
@@ -121,7 +130,12 @@ impl UserDefinedLogicalNodeCore for Energy {
         self.keys.iter().try_for_each(|(left, right)| write!(f, ", {left} = {right}"))
     }
 
-    fn with_exprs_and_inputs(&self, exprs: Vec<Expr>, inputs: Vec<LogicalPlan>) -> Result<Self> {
+    fn with_exprs_and_inputs(
+        &self,
+        mut exprs: Vec<Expr>,
+        inputs: Vec<LogicalPlan>,
+    ) -> Result<Self> {
+        let apart = exprs.split_off(exprs.len().saturating_sub(self.apart.len()));
         let mut pairs = Vec::with_capacity(exprs.len() / 2);
         let mut exprs = exprs.into_iter();
         while let (Some(left), Some(right)) = (exprs.next(), exprs.next()) {
@@ -136,7 +150,7 @@ impl UserDefinedLogicalNodeCore for Energy {
         let keys = pairs.split_off(2);
         let (span, sample) = (pairs.remove(0), pairs.remove(0));
         let (input, power) = (Arc::new(input), Arc::new(power));
-        Ok(Self::try_new(input, power, self.what, span, sample)?.by(keys))
+        Ok(Self::try_new(input, power, self.what, span, sample)?.by(keys).apart(apart))
     }
 
     fn necessary_children_exprs(&self, output_columns: &[usize]) -> Option<Vec<Vec<usize>>> {

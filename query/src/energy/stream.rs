@@ -11,13 +11,14 @@ use datafusion::common::{DataFusionError, Result, exec_err};
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
 use datafusion::physical_expr::PhysicalExpr;
+use datafusion::physical_expr::expressions::Column;
 use datafusion::physical_plan::metrics::BaselineMetrics;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use futures::StreamExt;
 
 use super::index::Series;
 use super::kernel::EnergyOn;
-use crate::columns::Keys;
+use crate::columns::{Keys, NO_KEY};
 use crate::operator::Output;
 use crate::stamp::nanoseconds;
 
@@ -32,7 +33,11 @@ pub(super) fn integrate(
     let input_schema = input.schema();
     let types = on.keys.iter().map(|(left, _)| left.data_type(&input_schema));
     let types = types.collect::<Result<Vec<_>>>()?;
+    let power_schema = power.schema();
+    let apart = on.apart.iter().map(|expr| expr.data_type(&power_schema));
+    let apart = apart.collect::<Result<Vec<_>>>()?;
     let integration = Integration {
+        meters: if apart.is_empty() { None } else { Some(Meters::new(Keys::try_new(apart)?)) },
         input,
         power: Some(power),
         series: Series::new(on.what.into()),
@@ -61,6 +66,7 @@ struct Integration {
     series: Series,
     keys: Option<Keys>,
     key_exprs: (Exprs, Exprs),
+    meters: Option<Meters>,
     /// Time of the last sample that was read.
     read_ns: Option<i64>,
     reservation: MemoryReservation,
@@ -137,6 +143,9 @@ impl Integration {
         let keys = self.keys.as_mut().map(|keys| keys.number(&self.key_exprs.1, samples));
         let (keys, series) = (keys.transpose()?, &mut self.series);
         let keys = keys.as_deref();
+        if let Some(meters) = &mut self.meters {
+            meters.check(&self.on.apart, samples, keys)?;
+        }
         let watts = self.on.sample.1.evaluate(samples)?.into_array(samples.num_rows())?;
         let extended = match watts.data_type() {
             DataType::Float32 => series.extend(&ts_ns, watts.as_primitive::<Float32Type>(), keys),
@@ -147,6 +156,50 @@ impl Integration {
             }
         };
         extended.map_err(failed)
+    }
+}
+
+/// Which meter each series is of.
+struct Meters {
+    numbers: Keys,
+    of_series: Vec<Option<u32>>,
+}
+
+impl Meters {
+    fn new(numbers: Keys) -> Self {
+        Self { numbers, of_series: Vec::new() }
+    }
+
+    /// Fails where a sample is of another meter than those before it of its series.
+    fn check(
+        &mut self,
+        apart: &[Arc<dyn PhysicalExpr>],
+        samples: &RecordBatch,
+        keys: Option<&[u32]>,
+    ) -> Result<()> {
+        let meters = self.numbers.group(apart, samples)?;
+        for (row, meter) in meters.into_iter().enumerate() {
+            let key = keys.map_or(0, |keys| keys[row]);
+            if key == NO_KEY {
+                continue;
+            }
+            if key as usize >= self.of_series.len() {
+                self.of_series.resize(key as usize + 1, None);
+            }
+            if *self.of_series[key as usize].get_or_insert(meter) != meter {
+                let name = |expr: &Arc<dyn PhysicalExpr>| match expr.downcast_ref::<Column>() {
+                    Some(column) => column.name().trim_start_matches("power_").to_string(),
+                    None => expr.to_string(),
+                };
+                let names: Vec<String> = apart.iter().map(name).collect();
+                return exec_err!(
+                    "the power samples are of several meters, which are never added up: they differ in {}; choose one, as \
+                     in power => (SELECT * FROM benchlab WHERE device_uid = '…'), or match them with by => …",
+                    names.join(", ")
+                );
+            }
+        }
+        Ok(())
     }
 }
 

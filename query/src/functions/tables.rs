@@ -191,11 +191,26 @@ fn plan_energy(
     let from = args.column("from", &[], &schema, context)?;
     let to = args.column("to", &[], &schema, context)?;
     let Power { plan, ts, watts } = power(&mut args, context)?;
-    let by = args.columns("by", &schema, context)?.unwrap_or_default();
+    // Sessions are never mixed where both tell them.
+    let of_session = || match existing(&["session"], plan.schema()).is_empty() {
+        true => Vec::new(),
+        false => existing(&["session"], &schema),
+    };
+    let by = args.columns("by", &schema, context)?.unwrap_or_else(of_session);
     let keys = by.into_iter().map(|of_row| same_name(of_row, &schema, plan.schema()));
     let keys = keys.collect::<Result<Vec<_>>>()?;
+    let apart = apart(&keys, plan.schema());
     let (input, plan) = (Arc::new(input), Arc::new(plan));
-    Ok(extension(Energy::try_new(input, plan, what, (from, to), (ts, watts))?.by(keys)))
+    let energy = Energy::try_new(input, plan, what, (from, to), (ts, watts))?;
+    Ok(extension(energy.by(keys).apart(apart)))
+}
+
+/// What tells the meters of power samples apart, beside the keys.
+fn apart(keys: &[(Expr, Expr)], power: &DFSchema) -> Vec<Expr> {
+    let is_key = |expr: &Expr| keys.iter().any(|(_, key)| key.column_refs() == expr.column_refs());
+    let all = ["session", "device_uid", "power_session", "power_device_uid"];
+    let all = existing(&all, power);
+    all.into_iter().filter(|expr| !is_key(expr)).collect()
 }
 
 /// A column of the rows, and that of its name of the power samples.
@@ -240,27 +255,45 @@ fn plan_latency(
         Ok(found
             .unwrap_or_else(|| cast(lit(datafusion::common::ScalarValue::Null), DataType::Float64)))
     };
+    let meter = ["session", "device_uid"].map(|name| existing(&[name], &power_schema).pop());
+    let [session, device] = meter;
+    // Sessions are never mixed where both tell them.
+    let by_session = session.is_some() && events.iter().any(|event| event.name == "session");
+    let session = session.map(|session| session.alias("power_session"));
+    let device = device.map(|device| device.alias("power_device_uid"));
     let samples = LogicalPlanBuilder::from(power)
-        .project([
-            power_ts.alias("power_ts"),
-            cast(watts, DataType::Float64).alias("power_w"),
-            cast(optional("cpu_w", "cpu_w")?, DataType::Float64).alias("cpu_w"),
-            cast(optional("gpu_w", "gpu_w")?, DataType::Float64).alias("gpu_w"),
-            cast(optional("power_err_ns", "ts_err_ns")?, DataType::Int64).alias("power_err_ns"),
-        ])?
+        .project(
+            [
+                power_ts.alias("power_ts"),
+                cast(watts, DataType::Float64).alias("power_w"),
+                cast(optional("cpu_w", "cpu_w")?, DataType::Float64).alias("cpu_w"),
+                cast(optional("gpu_w", "gpu_w")?, DataType::Float64).alias("gpu_w"),
+                cast(optional("power_err_ns", "ts_err_ns")?, DataType::Int64).alias("power_err_ns"),
+            ]
+            .into_iter()
+            .chain(session)
+            .chain(device),
+        )?
         .alias("power")?
         .build()?;
-    let joined = as_of_power(pairs, &samples, &ts, what.tolerance_ns)?;
+    let of_row = events.iter().find(|event| event.name == "session");
+    let keys = match of_row.filter(|_| by_session) {
+        None => Vec::new(),
+        Some(session) => {
+            let of_row = (Expr::Column(session.clone()), pairs.schema().as_ref());
+            vec![of_one_type(of_row, (column("power", "power_session"), samples.schema()))?]
+        }
+    };
+    let joined = as_of_power(pairs, &samples, &ts, what.tolerance_ns, keys.clone())?;
+    let apart = apart(&keys, samples.schema());
     let from = nanoseconds_of(ts.clone(), joined.schema())?;
     let to = from.clone() + col("latency_ns");
     let sample = (column("power", "power_ts"), column("power", "power_w"));
-    let with_energy = extension(Energy::try_new(
-        Arc::new(joined),
-        Arc::new(samples),
-        what,
-        (from.clone(), to),
-        sample,
-    )?);
+    let with_energy = extension(
+        Energy::try_new(Arc::new(joined), Arc::new(samples), what, (from.clone(), to), sample)?
+            .by(keys)
+            .apart(apart),
+    );
     let age_ns = from - nanoseconds_of(column("power", "power_ts"), with_energy.schema())?;
     let named = [
         lit(stage_a).alias("stage_a"),
@@ -297,9 +330,10 @@ fn as_of_power(
     samples: &LogicalPlan,
     ts: &Expr,
     tolerance_ns: i64,
+    keys: Vec<(Expr, Expr)>,
 ) -> Result<LogicalPlan> {
     let stamps = (ts.clone(), column("power", "power_ts"));
     let (pairs, samples) = (Arc::new(pairs), Arc::new(samples.clone()));
     let side = Side::AtOrBefore;
-    Ok(extension(AsOfJoin::try_new(pairs, samples, stamps, side, Some(tolerance_ns), Vec::new())?))
+    Ok(extension(AsOfJoin::try_new(pairs, samples, stamps, side, Some(tolerance_ns), keys)?))
 }

@@ -376,3 +376,38 @@ async fn plans_say_what_they_do() {
         assert!(plan.contains(operator), "{plan}");
     }
 }
+
+/// Two sessions at one time, each with a board of its own: 100 W and 400 W.
+const SESSIONS: &[&str] = &[
+    "CREATE TABLE power AS SELECT session, device_uid, value * 10000000 AS ts, sys_w \
+        FROM range(0, 200), (VALUES ('s', 'a', 100.0), ('t', 'b', 400.0)) AS b(session, device_uid, sys_w)",
+    "CREATE TABLE spans AS SELECT * FROM (VALUES ('s', 100000000, 1100000000), ('t', 100000000, 1100000000)) \
+        AS t(session, begins, ends)",
+    "CREATE TABLE e AS SELECT session, 100000000 AS ts, 'in' AS stage, 1 AS frame \
+        FROM (VALUES ('s'), ('t')) AS s(session) \
+        UNION ALL SELECT session, 600000000, 'out', 1 FROM (VALUES ('s'), ('t')) AS s(session)",
+];
+
+#[tokio::test]
+async fn sessions_and_boards_are_never_mixed() {
+    let query = session(SESSIONS).await;
+    let of = |power: &str| {
+        format!(
+            "SELECT session, round(energy_j, 9) FROM energy(relation => spans, \"from\" => begins, \"to\" => ends, \
+             power => {power}) ORDER BY session"
+        )
+    };
+    assert_eq!(rows(&query, &of("power")).await, ["s 100.0", "t 400.0"], "each its own session");
+    let latency = "SELECT session, power_w, round(energy_j, 9) FROM latency('in', 'out', relation => e, \
+        power => power) ORDER BY session";
+    assert_eq!(rows(&query, latency).await, ["s 100.0 50.0", "t 400.0 200.0"]);
+    // Boards of one session: which one is for the person to say.
+    let boards = "(SELECT 's' AS session, device_uid, ts, sys_w FROM power)";
+    let error = query.sql(&of(boards)).await.unwrap().collect().await.unwrap_err().to_string();
+    assert!(error.contains("several meters") && error.contains("device_uid"), "{error}");
+    let error = query.sql(&latency.replace("power => power", &format!("power => {boards}"))).await;
+    let error = error.unwrap().collect().await.unwrap_err().to_string();
+    assert!(error.contains("several meters"), "{error}");
+    let one = "(SELECT 's' AS session, device_uid, ts, sys_w FROM power WHERE device_uid = 'b')";
+    assert_eq!(rows(&query, &of(one)).await, ["s 400.0", "t"]);
+}
