@@ -146,6 +146,12 @@ fn pairs(families: &mut Families, window: &Window) {
             pair.counts.dropped as f64,
         );
         families.counter(
+            "bl_stage_frames_ambiguous_total",
+            "Frames of the session of which nobody can tell whether, and when, they reached the second stage of the pair",
+            &labels,
+            pair.counts.ambiguous as f64,
+        );
+        families.counter(
             "bl_stage_frames_begun_total",
             "Frames of the session that entered the first stage of the pair",
             &labels,

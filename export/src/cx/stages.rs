@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::{DataType, Int32Type};
-use bl_query::{Batches, Query, QueryError};
+use bl_query::{Batches, Query};
 
 use super::{CxError, Frame, Metric, Report, StagePair, rows};
 
@@ -71,7 +71,7 @@ impl StageFrames {
             session: session.into(),
             pair: pair.clone(),
             ended_ns,
-            batches: rows::ask(query, &sql(query, pair).await?).await?,
+            batches: rows::ask(query, &sql(pair)).await?,
             pipeline: None,
             last_ns: None,
             waiting: Vec::new(),
@@ -331,34 +331,12 @@ impl StageFrames {
 
 /// The frames of a pair of stages, in order of time. No column of power is among them, which would have to be
 /// computed.
-async fn sql(query: &Query, pair: &StagePair) -> Result<String, CxError> {
-    let table = query.context().table("latency").await.map_err(QueryError::run)?;
-    let has = |column: &str| table.schema().has_column_with_unqualified_name(column);
-    let by_order = match has("paired_by") {
-        true => "coalesce(paired_by = 'order', false)",
-        false if has_keys(query, pair).await? => "false",
-        false => "true",
-    };
-    let reason = match has("reason") {
-        true => "CASE WHEN dropped IS NULL THEN reason END",
-        false => "CAST(NULL AS VARCHAR)",
-    };
-    Ok(format!(
-        "SELECT ts, pipeline, latency_ms, dropped, {by_order} AS by_order, {reason} AS reason FROM latency \
-         WHERE {} ORDER BY ts",
+fn sql(pair: &StagePair) -> String {
+    format!(
+        "SELECT ts, pipeline, latency_ms, dropped, coalesce(paired_by = 'order', false) AS by_order, \
+         CASE WHEN dropped IS NULL THEN reason END AS reason FROM latency WHERE {} ORDER BY ts",
         wanted(pair)
-    ))
-}
-
-/// Whether any event of the two stages has a key: what is known of it where the table does not tell.
-async fn has_keys(query: &Query, pair: &StagePair) -> Result<bool, CxError> {
-    let [stage_a, stage_b] = [&pair.stage_a, &pair.stage_b].map(|stage| rows::literal(stage));
-    let sql = format!(
-        "SELECT stage FROM pipeline WHERE stage IN ({stage_a}, {stage_b}) AND {} \
-         AND coalesce(frame, key_ns, pts_ns) IS NOT NULL LIMIT 1",
-        of_pipeline(pair)
-    );
-    Ok(!rows::names(query, &sql).await?.is_empty())
+    )
 }
 
 /// Whether any event of `stage_b` was recorded.

@@ -16,10 +16,18 @@ pub(super) const STALE_NS: i64 = 5_000_000_000;
 const HEALTH_ROWS: usize = 50;
 
 /// Reasons of `health` that count what is lost.
-const LOSSES: [&str; 6] =
-    ["late", "timeout", "malformed", "sender_dropped", "store_full", "damaged"];
+const LOSSES: [&str; 8] = [
+    "late",
+    "timeout",
+    "malformed",
+    "sender_dropped",
+    "store_full",
+    "damaged",
+    "bad_stamp",
+    "deleted",
+];
 /// Reasons of `health` that are errors.
-const ERRORS: [&str; 10] = [
+const ERRORS: [&str; 12] = [
     "down",
     "ended",
     "unplugged",
@@ -30,6 +38,8 @@ const ERRORS: [&str; 10] = [
     "disk",
     "store_full",
     "damaged",
+    "bad_stamp",
+    "deleted",
 ];
 
 /// One source.
