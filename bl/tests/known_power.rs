@@ -9,7 +9,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use bl_ingest::serial::board::{BoardOptions, Shape, Signal, VirtualBoard};
+use bl_ingest::serial::emulator::{BoardOptions, Shape, Signal, VirtualBoard};
 use bl_ingest::serial::protocol::Model;
 use bl_store::Store;
 use bl_store::clock::{Anchor, monotonic_ns};

@@ -5,7 +5,7 @@
 
 use std::path::Path;
 
-use bl_ingest::serial::board::Signal;
+use bl_ingest::serial::emulator::Signal;
 use bl_ingest::serial::protocol::{Contract, Model};
 use bl_ingest::serial::{SampleColumns, Stamp};
 use bl_store::clock::Anchor;

@@ -16,8 +16,8 @@ use std::time::Duration;
 use bl_store::Rows;
 use bl_store::clock::Anchor;
 
-use crate::kernel::KernelFileError;
 use crate::source::{Context, Faults, Reason, Source, SourceError, SourceState, sample_at};
+use crate::sysfs::KernelFileError;
 
 pub use clock::ClockSource;
 pub use inventory::inventory;

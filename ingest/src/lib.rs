@@ -6,7 +6,6 @@ pub mod gpu;
 pub mod host;
 pub mod hwmon;
 pub mod import;
-pub mod kernel;
 mod meter;
 pub mod network;
 pub mod probe;
@@ -16,6 +15,7 @@ pub mod serial;
 pub mod socket;
 pub mod source;
 mod supervisor;
+pub mod sysfs;
 mod watchdog;
 
 pub use recording::{Recording, Summary};

@@ -9,9 +9,9 @@ use std::time::Duration;
 use bl_store::clock::monotonic_ns;
 use bl_store::{ColumnIndex, Rows};
 
-use crate::kernel::KernelFileError;
 use crate::meter::Meter;
 use crate::source::{Context, Faults, LOOK_AGAIN, Reason, Source, SourceError, rows_of, sample_at};
+use crate::sysfs::KernelFileError;
 
 const NAME: &str = "host.rapl";
 

@@ -3,11 +3,10 @@
 //! The protocol's facts come from the wire contracts that benchlab-pycore 0.8.0 ships (generated from the
 //! firmware's headers, one a release) and from that client's own code where the contracts are silent.
 
-pub mod board;
 mod collector;
 mod device;
 mod discovery;
-mod emulate;
+pub mod emulator;
 mod port;
 pub mod protocol;
 mod roster;
@@ -19,7 +18,7 @@ mod tally;
 pub use collector::BenchlabSource;
 pub use device::{ConnectOptions, Device, DeviceError, Identity, Reading};
 pub use discovery::{Candidate, Found, InvalidSelector, Occupant, Roots, Selector, discover};
-pub use emulate::run as emulate;
+pub use emulator::run as emulate;
 pub use port::{Port, PortError, RoundTrip};
 pub use roster::{Claim, Roster};
 pub use rows::{SampleColumns, Stamp};

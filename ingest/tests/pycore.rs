@@ -7,7 +7,7 @@
 
 use std::process::Command;
 
-use bl_ingest::serial::board::{BoardOptions, Fault, FaultKind, VirtualBoard};
+use bl_ingest::serial::emulator::{BoardOptions, Fault, FaultKind, VirtualBoard};
 use bl_ingest::serial::protocol::{Contract, DeviceConfig, PROBES, RAILS, decode, encode};
 use serde_json::Value;
 

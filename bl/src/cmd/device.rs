@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Context;
-use bl_ingest::serial::board::{BoardOptions, Fault, ReplyDelay};
+use bl_ingest::serial::emulator::{BoardOptions, Fault, ReplyDelay};
 use bl_ingest::serial::protocol::{Contract, Model};
 use bl_ingest::serial::{ConnectOptions, Found, Occupant, Roots, discover, emulate};
 use bl_ingest::source::Stop;

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::Context;
-use bl_ingest::serial::board::VirtualBoard;
+use bl_ingest::serial::emulator::VirtualBoard;
 use bl_ingest::socket::EventsSocket;
 use bl_ingest::source::Stop;
 use bl_ingest::{Recording, Summary};

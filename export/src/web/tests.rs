@@ -7,7 +7,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use bl_ingest::Recording;
-use bl_ingest::serial::board::{BoardOptions, VirtualBoard};
+use bl_ingest::serial::emulator::{BoardOptions, VirtualBoard};
 use bl_ingest::serial::protocol::Model;
 use bl_ingest::serial::{BenchlabSource, ConnectOptions, Roots, Roster, Selector};
 use bl_ingest::socket::{EventsSocket, SimulatedStages};

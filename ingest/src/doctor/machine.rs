@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::statvfs;
 
 use super::Finding;
-use crate::kernel::KernelFile;
+use crate::sysfs::KernelFile;
 
 /// Clock sources that are read without a call into the kernel's slow paths.
 const FAST_CLOCKS: [&str; 5] =

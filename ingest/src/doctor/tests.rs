@@ -62,7 +62,7 @@ fn clocks_and_folders() {
 
 #[test]
 fn a_selected_port_is_asked_who_is_there() {
-    use crate::serial::board::{BoardOptions, VirtualBoard};
+    use crate::serial::emulator::{BoardOptions, VirtualBoard};
     use crate::serial::protocol::Model;
     let dir = tempfile::tempdir().unwrap();
     let roots = Roots { sys: dir.path().join("sys"), dev: dir.path().join("dev") };

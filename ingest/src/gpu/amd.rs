@@ -5,8 +5,8 @@ use std::path::Path;
 use super::card::Sample;
 use super::drm::{Card, Vendor};
 use super::metrics::Metrics;
-use crate::kernel::{Attribute, Gone};
 use crate::source::Faults;
+use crate::sysfs::{Attribute, Gone};
 
 /// A card of driver amdgpu.
 ///

@@ -7,8 +7,8 @@ use bl_store::clock::monotonic_ns;
 
 use super::card::{Choice, GpuTable, Identity, Sample};
 use super::{amd, intel};
-use crate::kernel::{Attribute, Gone, KernelFile, KernelFileError};
 use crate::source::{Context, Faults, LOOK_AGAIN, Reason, Source, SourceError, sample_at};
+use crate::sysfs::{Attribute, Gone, KernelFile, KernelFileError};
 
 const CLASS: &str = "sys/class/drm";
 

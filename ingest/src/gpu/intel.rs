@@ -7,9 +7,9 @@ use bl_store::clock::monotonic_ns;
 
 use super::card::Sample;
 use super::drm::{Card, Vendor};
-use crate::kernel::{Attribute, Gone};
 use crate::meter::Meter;
 use crate::source::Faults;
+use crate::sysfs::{Attribute, Gone};
 
 /// Where the actual clock of the first GT is: xe, i915, i915 before 5.18.
 const CLOCKS: [&str; 3] =

@@ -9,8 +9,8 @@ use super::Reader;
 use super::counters::{gained, stored};
 use super::devices::Devices;
 use super::frequency::Frequencies;
-use crate::kernel::{KernelFile, KernelFileError, fields, lines, number};
 use crate::source::{Faults, Reason, rows_of};
+use crate::sysfs::{KernelFile, KernelFileError, fields, lines, number};
 
 pub(super) const NAME: &str = "host.cpu";
 

@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use bl_store::clock::monotonic_ns;
 
-use crate::kernel::{KernelFile, fields, lines, number};
 use crate::source::{Faults, Reason};
+use crate::sysfs::{KernelFile, fields, lines, number};
 
 /// How often `/proc/cpuinfo` is read at most: see [`Frequencies`].
 const CPUINFO_PERIOD_NS: i64 = 1_000_000_000;

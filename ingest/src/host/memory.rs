@@ -7,8 +7,8 @@ use bl_store::{ColumnIndex, Rows};
 
 use super::Reader;
 use super::counters::stored;
-use crate::kernel::{KernelFile, KernelFileError, fields, lines, number};
 use crate::source::{Faults, rows_of};
+use crate::sysfs::{KernelFile, KernelFileError, fields, lines, number};
 
 pub(super) const NAME: &str = "host.memory";
 

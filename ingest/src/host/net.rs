@@ -8,8 +8,8 @@ use bl_store::{ColumnIndex, Rows};
 use super::Reader;
 use super::counters::{gained, per_second, stored};
 use super::devices::Devices;
-use crate::kernel::{KernelFile, KernelFileError, fields, lines, number};
 use crate::source::{Faults, Reason, rows_of};
+use crate::sysfs::{KernelFile, KernelFileError, fields, lines, number};
 
 pub(super) const NAME: &str = "host.net";
 

@@ -5,7 +5,7 @@ use std::path::Path;
 use bl_store::clock::monotonic_ns;
 
 use super::{CLASS, LEFT_OUT};
-use crate::kernel::{KernelFile, KernelFileError, number, signed};
+use crate::sysfs::{KernelFile, KernelFileError, number, signed};
 
 /// Kinds of sensors: how their names begin, the attributes that hold their reading (the first that is there
 /// counts), the unit, and how many of the attribute's units make one.

@@ -212,7 +212,7 @@ mod tests {
     /// What benchlab-pytools sends of a BENCHLAB 2 that it takes for an ORIGINAL.
     #[test]
     fn readings_made_of_the_wrong_bytes_are_not_recorded() {
-        use crate::serial::board::Signal;
+        use crate::serial::emulator::Signal;
         use crate::serial::protocol::{Model, RailReading, decode, encode};
         let bytes = encode(&Signal::desktop(1).sample_at(Model::Benchlab2.newest(), 0));
         let mut document = Map::new();

@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 use bl_store::clock::monotonic_ns;
 
 use super::{Counter, Domain, Found};
-use crate::kernel::{KernelFile, KernelFileError, number};
 use crate::meter::Meter;
+use crate::sysfs::{KernelFile, KernelFileError, number};
 
 const PMU: &str = "sys/bus/event_source/devices/power";
 

@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use super::{Counter, Domain, Found};
-use crate::kernel::{KernelFile, KernelFileError, number};
 use crate::meter::Meter;
+use crate::sysfs::{KernelFile, KernelFileError, number};
 
 const CLASS: &str = "sys/class/powercap";
 

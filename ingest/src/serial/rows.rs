@@ -175,7 +175,7 @@ mod tests {
     use arrow_array::{Array, RecordBatch};
 
     use super::*;
-    use crate::serial::board::Signal;
+    use crate::serial::emulator::Signal;
     use crate::serial::protocol::Model;
 
     fn row_of(contract: &Contract, sample: &Sample) -> RecordBatch {

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use arrow_array::cast::AsArray;
 use arrow_array::{Array, RecordBatch};
-use bl_ingest::serial::board::{BoardOptions, VirtualBoard};
+use bl_ingest::serial::emulator::{BoardOptions, VirtualBoard};
 use bl_ingest::serial::protocol::Model;
 use bl_ingest::serial::{BenchlabSource, ConnectOptions, Roots, Roster, Selector};
 use bl_ingest::source::{SourceState, SourceStatus, Stop};

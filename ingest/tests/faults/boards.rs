@@ -1,7 +1,7 @@
 //! Boards at USB, over PTYs.
 
 use bl_ingest::Source;
-use bl_ingest::serial::board::{BoardOptions, VirtualBoard};
+use bl_ingest::serial::emulator::{BoardOptions, VirtualBoard};
 use bl_ingest::serial::protocol::Model;
 use bl_ingest::source::SourceState;
 

@@ -8,7 +8,7 @@ use std::process::{Child, Command, Stdio};
 
 use arrow_array::RecordBatch;
 use bl_ingest::network::{FastApiSource, MqttOptions, MqttSource};
-use bl_ingest::serial::board::{BoardOptions, SentSample, VirtualBoard};
+use bl_ingest::serial::emulator::{BoardOptions, SentSample, VirtualBoard};
 use bl_ingest::serial::protocol::{Contract, Model};
 use bl_ingest::serial::{SampleColumns, Stamp};
 use bl_store::Rows;

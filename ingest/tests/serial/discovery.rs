@@ -3,7 +3,7 @@
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
-use bl_ingest::serial::board::{BoardOptions, VirtualBoard};
+use bl_ingest::serial::emulator::{BoardOptions, VirtualBoard};
 use bl_ingest::serial::protocol::{Contract, Model, Uid};
 use bl_ingest::serial::{
     BenchlabSource, BoardScanner, ConnectOptions, Device, Occupant, Roots, Roster, Selector,

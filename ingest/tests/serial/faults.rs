@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use bl_ingest::serial::board::{BoardOptions, Fault, FaultKind, SentSample, VirtualBoard};
+use bl_ingest::serial::emulator::{BoardOptions, Fault, FaultKind, SentSample, VirtualBoard};
 use bl_ingest::serial::protocol::{Model, RAILS};
 use bl_ingest::serial::{BenchlabSource, ConnectOptions, Roots, Roster, Selector};
 

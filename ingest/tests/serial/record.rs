@@ -1,6 +1,6 @@
 //! What is recorded is what the board sent.
 
-use bl_ingest::serial::board::{BoardOptions, VirtualBoard};
+use bl_ingest::serial::emulator::{BoardOptions, VirtualBoard};
 use bl_ingest::serial::protocol::{Contract, RAILS};
 use bl_ingest::serial::{BenchlabSource, ConnectOptions, Roots, Roster, Selector};
 

@@ -1,6 +1,6 @@
 //! Every setting of every firmware, written and read back by our host.
 
-use bl_ingest::serial::board::{BoardOptions, VirtualBoard};
+use bl_ingest::serial::emulator::{BoardOptions, VirtualBoard};
 use bl_ingest::serial::protocol::{
     Calibration, CalibrationSlot, CalibrationValue, Contract, DeviceConfig, FanConfig, FaultConfig,
     Opcode, Request, RgbConfig, decode, encode, name_from_reply,

@@ -5,7 +5,7 @@
 #[allow(dead_code)]
 mod recording;
 
-use bl_ingest::serial::board::{BoardOptions, VirtualBoard};
+use bl_ingest::serial::emulator::{BoardOptions, VirtualBoard};
 use bl_ingest::serial::protocol::Model;
 use bl_ingest::serial::{BenchlabSource, ConnectOptions, Roots, Roster, Selector};
 use recording::{Recording, await_true, ts_at};

@@ -9,7 +9,7 @@ use bl_ingest::host::{ClockSource, HostSource};
 use bl_ingest::hwmon::HwmonSource;
 use bl_ingest::network::{FastApiSource, KitOptions, KitSource, MqttOptions, MqttSource};
 use bl_ingest::rapl::RaplSource;
-use bl_ingest::serial::board::{BoardOptions, VirtualBoard};
+use bl_ingest::serial::emulator::{BoardOptions, VirtualBoard};
 use bl_ingest::serial::protocol::Model;
 use bl_ingest::serial::{BenchlabSource, ConnectOptions, Roots, Roster, Selector};
 use bl_ingest::socket::{EventsSocket, SimulatedStages};

@@ -3,7 +3,7 @@ use serde_json::{Value, json};
 
 use super::telemetry::{Repair, Telemetry};
 use super::*;
-use crate::serial::board::Signal;
+use crate::serial::emulator::Signal;
 use crate::serial::protocol::{ABSENT, Contract, FanReading, Model, RailReading, Sample, encode};
 use crate::source::kept::{Kept, kept};
 

@@ -3,7 +3,7 @@ use proptest::prelude::*;
 use super::super::wire::{decode, encode};
 use super::super::{Contract, Model};
 use super::*;
-use crate::serial::board::{Shape, Signal};
+use crate::serial::emulator::{Shape, Signal};
 
 fn plausible(contract: &Contract, seed: u64, instant_ns: i64) -> Sample {
     Signal::desktop(seed).sample_at(contract, instant_ns)

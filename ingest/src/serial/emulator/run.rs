@@ -2,7 +2,7 @@
 
 use std::io::Write;
 
-use super::board::{BoardOptions, VirtualBoard};
+use super::{BoardOptions, VirtualBoard};
 use crate::source::Stop;
 
 /// Runs a virtual board until `stop`, after one line to `out` that says where it is.

@@ -6,6 +6,7 @@ mod firmware;
 mod machine;
 mod pty;
 mod random;
+mod run;
 mod signal;
 
 use std::collections::VecDeque;
@@ -22,6 +23,7 @@ use super::protocol::{Contract, Model, Sample, Uid};
 pub use fault::{Fault, FaultKind, InvalidDelay, InvalidFault, ReplyDelay};
 pub use firmware::{Answer, BusEvent, Firmware};
 pub use random::Random;
+pub use run::run;
 pub use signal::{Shape, Signal};
 
 /// What a virtual board is.
