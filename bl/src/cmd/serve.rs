@@ -4,9 +4,9 @@ use std::net::SocketAddr;
 use std::thread::JoinHandle;
 
 use anyhow::Context;
-use bl_export::live::{Feed, FeedOptions, Step};
-use bl_export::prometheus::MetricOptions;
-use bl_export::web::{ServeOptions, Server};
+use bl_serve::live::{Feed, FeedOptions, Step};
+use bl_serve::prometheus::MetricOptions;
+use bl_serve::web::{ServeOptions, Server};
 use bl_store::Store;
 use tokio::runtime::Runtime;
 use tokio::sync::oneshot;

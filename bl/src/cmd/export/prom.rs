@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use anyhow::Context;
 use bl_export::cx::StagedFile;
-use bl_export::prometheus::{Format, snapshot};
+use bl_serve::prometheus::{Format, snapshot};
 use clap::ValueEnum;
 
 use super::super::serve;
