@@ -3,6 +3,7 @@
 mod advice;
 mod answer;
 pub mod asof;
+mod clocks;
 mod columns;
 pub mod energy;
 mod error;

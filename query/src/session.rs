@@ -14,6 +14,7 @@ use datafusion::physical_planner::{DefaultPhysicalPlanner, ExtensionPlanner, Phy
 use datafusion::prelude::{DataFrame, SessionConfig, SessionContext};
 use datafusion::sql::parser::{DFParserBuilder, Statement};
 
+use crate::clocks::{clock_fit, on_clock};
 use crate::asof::{AsOfRelation, Parenthesise};
 use crate::error::QueryError;
 use crate::file::FileTable;
@@ -88,6 +89,8 @@ impl Query {
         let context = SessionContext::new_with_state(state);
         aggregates().into_iter().for_each(|aggregate| context.register_udaf(aggregate));
         context.register_udaf(power_lag());
+        context.register_udaf(clock_fit());
+        context.register_udf(on_clock());
         Ok(Query { context })
     }
 

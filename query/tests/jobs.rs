@@ -10,6 +10,7 @@
 mod recording;
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use bl_query::jobs::{FlowStep, JOBS, Job};
 use bl_query::latency::{LatencyOptions, Method};
@@ -17,7 +18,8 @@ use bl_query::output::{TextFormat, TextWriter};
 use bl_query::tables::SessionFilter;
 use bl_query::{Query, Settings};
 use bl_store::Store;
-use recording::{FRAMES, MS, is_dropped, latency_ms, power_w};
+use recording::several::{self, AHEAD_NS, SECOND_BOARD, SECOND_PIPELINE};
+use recording::{FRAMES, MS, START_NS, UID, is_dropped, latency_ms, power_w};
 
 fn run(store: &Store, job: &str, values: &[(&str, &str)]) -> String {
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
@@ -44,8 +46,11 @@ fn run(store: &Store, job: &str, values: &[(&str, &str)]) -> String {
     })
 }
 
-/// The rows of a CSV by the names of their columns; none of the values has a comma.
-fn rows(csv: &str) -> Vec<BTreeMap<String, String>> {
+/// A line of a CSV by the names of its columns.
+type Row = BTreeMap<String, String>;
+
+/// The rows of a CSV; none of the values has a comma.
+fn rows(csv: &str) -> Vec<Row> {
     let mut lines = csv.lines().map(|line| line.split(',').map(String::from).collect::<Vec<_>>());
     let names = lines.next().unwrap();
     lines.map(|values| names.iter().cloned().zip(values).collect()).collect()
@@ -82,22 +87,26 @@ fn every_job_has_its_golden_result() {
         let mut found = run(&store, job.name, &[]);
         if job.name == "latency" {
             // A line a frame: the drops, the gap and the ends are at these.
-            let lines: Vec<&str> = found.lines().collect();
-            let near = [0..6, 399..408, 598..602, 674..678, 996..1001];
-            found = near
-                .into_iter()
-                .flat_map(|range| &lines[range])
-                .map(|l| format!("{l}\n"))
-                .collect();
+            found = lines_of(&found, &[0..6, 399..408, 598..602, 674..678, 996..1001]);
         }
-        assert!(!found.contains("NaN") && !found.contains("inf"), "{}: {found}", job.name);
-        let path = format!("{}/../sql/{}.expected.csv", env!("CARGO_MANIFEST_DIR"), job.name);
-        if std::env::var_os("BL_UPDATE").is_some() {
-            std::fs::write(&path, &found).unwrap();
-        }
-        let golden = std::fs::read_to_string(&path).unwrap_or_default();
-        assert!(same(&found, &golden), "{}: BL_UPDATE=1 writes it anew\n{found}", job.name);
+        assert_golden(&format!("{}.expected.csv", job.name), &found);
     }
+}
+
+fn lines_of(text: &str, ranges: &[Range<usize>]) -> String {
+    let lines: Vec<&str> = text.lines().collect();
+    let near = ranges.iter().flat_map(|range| &lines[range.clone()]);
+    near.map(|line| format!("{line}\n")).collect()
+}
+
+fn assert_golden(file: &str, found: &str) {
+    assert!(!found.contains("NaN") && !found.contains("inf"), "{file}: {found}");
+    let path = format!("{}/../sql/{file}", env!("CARGO_MANIFEST_DIR"));
+    if std::env::var_os("BL_UPDATE").is_some() {
+        std::fs::write(&path, found).unwrap();
+    }
+    let golden = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(same(found, &golden), "{file}: BL_UPDATE=1 writes it anew\n{found}");
 }
 
 #[test]
@@ -229,4 +238,110 @@ fn wrong_parameters_are_named() {
     recording::record(&store, "known");
     let csv = run(&store, "stats", &[("session", "x' OR '1'='1")]);
     assert_eq!(csv.lines().count(), 1, "{csv}");
+}
+
+/// Two boards, two sessions, two nodes and two pipelines of one name: each job's golden, and beside it what follows from the
+/// definition alone.
+#[test]
+fn what_is_two_is_never_taken_for_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::new(dir.path());
+    several::record(&store);
+    for job in JOBS {
+        let mut found = run(&store, job.name, &[]);
+        if job.name == "latency" {
+            found = lines_of(&found, &[0..8, 404..410, 1500..1504, 1748..1751]);
+        }
+        assert_golden(&format!("several/{}.expected.csv", job.name), &found);
+    }
+    each_frame_is_of_its_own_session_board_and_pipeline(&store);
+    // What one board, one pipeline and one session say does not change by what lies beside them.
+    let alone = tempfile::tempdir().unwrap();
+    let alone = Store::new(alone.path());
+    recording::record(&alone, "first");
+    for (job, own) in [
+        ("stats", |row: &Row| row["session"] == "first" && row["pipeline"] == "camera"),
+        ("power", |row: &Row| row["session"] == "first" && row["device_uid"] == UID),
+        ("lag", |row: &Row| row["session"] == "first" && row["of"] == "cpu"),
+        ("thermal", |row: &Row| row["session"] == "first" && row["device"] == UID),
+    ] as [(&str, fn(&Row) -> bool); 4]
+    {
+        let of = |store: &Store| {
+            let all = rows(&run(store, job, &[])).into_iter();
+            all.filter(own).map(|row| format!("{row:?}")).collect::<Vec<_>>().join("\n")
+        };
+        let (among, alone) = (of(&store), of(&alone));
+        assert!(!alone.is_empty() && same(&among, &alone), "{job}\n{among}\n{alone}");
+    }
+    let power = rows(&run(&store, "power", &[]));
+    let second = power.iter().find(|row| row["device_uid"] == SECOND_BOARD && row["rail"] == "sys");
+    assert_near(number(second.unwrap(), "energy_j"), 1000.0 * 11.98);
+    let clocks = rows(&run(&store, "clocks", &[]));
+    let offsets: Vec<f64> = clocks.iter().map(|row| number(row, "offset_ms")).collect();
+    assert_eq!(offsets, [0.0, AHEAD_NS as f64 / 1e6]);
+}
+
+fn each_frame_is_of_its_own_session_board_and_pipeline(store: &Store) {
+    let frames = rows(&run(store, "latency", &[]));
+    let (mut known, mut of_second) = (0, 0);
+    for row in &frames {
+        let frame = number(row, "frame") as i64;
+        let of_first = row["session"] == "first";
+        let (begins, takes) = match (of_first, row["pipeline"].as_str()) {
+            (true, "camera") => (frame * 20, (!is_dropped(frame)).then(|| latency_ms(frame))),
+            (true, SECOND_PIPELINE) => (frame * 40, Some(30)),
+            (false, "camera") => (frame * 40, Some(20)),
+            other => panic!("{other:?}"),
+        };
+        let Some(takes) = takes else {
+            assert_eq!(row["latency_ms"], "");
+            continue;
+        };
+        assert_near(number(row, "latency_ms"), takes as f64);
+        let (from, to) = (begins, begins + takes);
+        let mean_w = match of_first {
+            true => (power_w(from * MS) + power_w(to * MS)) / 2.0,
+            false => 50.0,
+        };
+        let is_known = !of_first || ((to <= 12_000 || from >= 13_500) && to <= 19_980);
+        match is_known {
+            true => assert_near(number(row, "energy_j"), mean_w * takes as f64 / 1e3),
+            false => assert_eq!(row["energy_j"], "", "{row:?}"),
+        }
+        known += usize::from(is_known);
+        of_second += usize::from(!of_first);
+    }
+    assert_eq!((frames.len(), of_second), (FRAMES as usize + 500 + 250, 250));
+    assert!(known > 1500, "{known}");
+}
+
+/// The same instant on two nodes, told by the wall clock that both have.
+#[test]
+fn stamps_of_two_nodes_meet_on_one_clock() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::new(dir.path());
+    several::record(&store);
+    let sql = "WITH fits AS (SELECT session, clock_fit(ts, realtime_ns, err_ns) AS fit FROM clock GROUP BY session) \
+        SELECT p.session, CAST(on_clock(min(p.ts), first_value(f.fit)) AS BIGINT) AS wall_ns, \
+               first_value(f.fit)['err_ns'] AS err_ns \
+        FROM pipeline p JOIN fits f ON p.session = f.session GROUP BY p.session ORDER BY p.session";
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let csv = runtime.block_on(async {
+        let query = Query::new(&Settings::default()).unwrap();
+        query.register_store(store, SessionFilter::All).unwrap();
+        let mut text = Vec::new();
+        let frame = query.sql(sql).await.unwrap();
+        let mut writer =
+            TextWriter::new(TextFormat::Csv, &mut text, &frame.schema().inner().clone()).unwrap();
+        for batch in frame.collect().await.unwrap() {
+            writer.write(batch).unwrap();
+        }
+        writer.finish().unwrap();
+        String::from_utf8(text).unwrap()
+    });
+    let told = format!(
+        "session,wall_ns,err_ns\nfirst,{START_NS},100.0\nsecond,{},100.0\n",
+        START_NS + 3_000 * MS + AHEAD_NS
+    );
+    assert_eq!(csv, told);
 }

@@ -33,7 +33,7 @@ macro_rules! jobs {
 
 /// All jobs.
 pub const JOBS: &[Job] =
-    jobs!["latency", "stats", "efficiency", "power", "timeline", "thermal", "gaps", "lag", "flow"];
+    jobs!["latency", "stats", "efficiency", "power", "timeline", "thermal", "gaps", "lag", "clocks", "flow"];
 
 /// One step of a flow.
 #[derive(Debug, Clone, PartialEq)]

@@ -7,6 +7,8 @@
 
 #![allow(dead_code)]
 
+pub mod several;
+
 use std::time::Duration;
 
 use bl_store::clock::Anchor;

@@ -343,6 +343,16 @@ fn what_is_wrong_is_refused_in_words() {
     assert!(get(rig.web, "/theme.js", "").head.contains("cache-control: no-cache"));
 }
 
+/// A grid of 10 ms over the year between the two samples has 50 GB.
+#[test]
+fn a_query_over_a_year_of_nothing_does_not_end_the_server() {
+    let rig = Rig::start(None);
+    let sql = "SELECT power_lag(to_timestamp_nanos(v),1.0*v,2.0*v) AS lag FROM (VALUES (0),(31536000000000000)) t(v)";
+    let answer = rig.json(&format!("/api/query?sql={}", sql.replace(' ', "+")));
+    assert_eq!(answer["rows"], json!([{"lag": null}]));
+    assert_eq!(get(rig.web, "/healthz", "").status, 200);
+}
+
 #[test]
 fn an_address_in_use_is_one_clear_sentence() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
