@@ -14,8 +14,8 @@ use datafusion::physical_planner::{DefaultPhysicalPlanner, ExtensionPlanner, Phy
 use datafusion::prelude::{DataFrame, SessionConfig, SessionContext};
 use datafusion::sql::parser::{DFParserBuilder, Statement};
 
-use crate::clocks::{clock_fit, on_clock};
 use crate::asof::{AsOfRelation, Parenthesise};
+use crate::clocks::{clock_fit, on_clock};
 use crate::error::QueryError;
 use crate::file::FileTable;
 use crate::functions::{NameRelations, TableFunctions, aggregates};

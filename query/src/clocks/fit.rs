@@ -88,7 +88,9 @@ impl Readings {
 
     fn list(&self, of: impl Fn(&ClockReading) -> i64) -> Result<ScalarValue> {
         if i32::try_from(self.0.len()).is_err() {
-            return exec_err!("clock_fit: more readings than one list holds; ask over a shorter time");
+            return exec_err!(
+                "clock_fit: more readings than one list holds; ask over a shorter time"
+            );
         }
         let values = Int64Array::from_iter_values(self.0.iter().map(of));
         let field = Arc::new(Field::new_list_field(DataType::Int64, true));
@@ -145,10 +147,12 @@ impl Accumulator for Readings {
             ScalarValue::Int64(Some(self.0.len() as i64)),
             ScalarValue::Int64(Some(steps as i64)),
         ];
-        let builder = fields().iter().zip(values).fold(
-            ScalarStructBuilder::new(),
-            |builder, (field, value)| builder.with_scalar(Arc::clone(field), value),
-        );
+        let builder = fields()
+            .iter()
+            .zip(values)
+            .fold(ScalarStructBuilder::new(), |builder, (field, value)| {
+                builder.with_scalar(Arc::clone(field), value)
+            });
         builder.build()
     }
 

@@ -56,7 +56,8 @@ impl ScalarUDFImpl for OnClock {
         };
         let ts = array_nanoseconds("on_clock: the stamp", ts)?;
         let fits = fit.as_struct();
-        let number = |name: &str| fits.column_by_name(name).map(|c| c.as_primitive::<Float64Type>());
+        let number =
+            |name: &str| fits.column_by_name(name).map(|c| c.as_primitive::<Float64Type>());
         let at = fits.column_by_name("at_ns").map(|c| c.as_primitive::<Int64Type>());
         let (Some(at), Some(offset), Some(drift)) = (at, number("offset_ns"), number("drift_ppm"))
         else {

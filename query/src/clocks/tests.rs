@@ -12,7 +12,11 @@ fn node(name: &str, ahead_ns: i64, ppm: i64) -> String {
 
 #[tokio::test]
 async fn offset_drift_and_bound_of_each_node_are_those_put_in() {
-    let both = format!("CREATE TABLE c AS {} UNION ALL {}", node("a", 7_000_000, 0), node("b", -3_000, 20));
+    let both = format!(
+        "CREATE TABLE c AS {} UNION ALL {}",
+        node("a", 7_000_000, 0),
+        node("b", -3_000, 20)
+    );
     let query = session(&[&both]).await;
     let sql = "SELECT node, round(fit['drift_ppm'], 6), fit['err_ns'], fit['readings'], fit['steps'], \
         CAST(on_clock(200000000000, fit) AS BIGINT) FROM (SELECT node, clock_fit(ts, wall, err) AS fit FROM c GROUP BY node) \

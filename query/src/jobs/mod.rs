@@ -32,8 +32,18 @@ macro_rules! jobs {
 }
 
 /// All jobs.
-pub const JOBS: &[Job] =
-    jobs!["latency", "stats", "efficiency", "power", "timeline", "thermal", "gaps", "lag", "clocks", "flow"];
+pub const JOBS: &[Job] = jobs![
+    "latency",
+    "stats",
+    "efficiency",
+    "power",
+    "timeline",
+    "thermal",
+    "gaps",
+    "lag",
+    "clocks",
+    "flow"
+];
 
 /// One step of a flow.
 #[derive(Debug, Clone, PartialEq)]
