@@ -91,12 +91,14 @@ pub enum LatencyError {
         /// What went wrong.
         source: datafusion::arrow::error::ArrowError,
     },
-    /// The power series is out of order, which sorting has to prevent.
-    #[error("computing the energy of frames: {0}")]
-    Energy(#[from] bl_align::energy::EnergyError),
-    /// The same for as-of matching.
-    #[error("computing the power of frames: {0}")]
-    AsOf(#[from] bl_align::as_of::AsOfError),
+    /// A table's column of names holds something else.
+    #[error("reading events of session {session}: {source}")]
+    Events {
+        /// The session.
+        session: String,
+        /// Which column, and what it holds.
+        source: bl_align::pair::StageError,
+    },
     /// The notes of what is aligned cannot be read.
     #[error("{path}: {what}; remove the folder that it is in and align again")]
     Progress {
