@@ -6,15 +6,12 @@ use std::time::Duration;
 use bl_store::{Manifest, SessionSpec, SessionWriter, Store, StoreError, WriteOptions};
 
 use crate::network::{KitOptions, KitScanner};
-use crate::serial::{BoardScanner, Roster, Selector};
-use crate::source::{Context, Sink, Source, SourceError, SourceState, SourceStatus, Stop};
+use crate::serial::{BoardScanner, BoardWatch, Roster, Selector};
+use crate::source::{Sink, Source, SourceStatus, Stop};
 use crate::supervisor::Supervisor;
 
 /// Sources get this long to end; one that hangs in the kernel is left behind.
 const PATIENCE: Duration = Duration::from_millis(1_200);
-
-/// How long asking every port that is new takes at most: the watchdog waits longer.
-const SCAN: Duration = Duration::from_secs(10);
 
 /// A session that is being recorded.
 pub struct Recording {
@@ -94,7 +91,7 @@ impl Recording {
         others: &[Selector],
     ) -> std::io::Result<()> {
         let scanner = BoardScanner::new(roster, hz, others);
-        self.start(Box::new(AnyBoard { scanner, supervisor: self.supervisor.clone() }))
+        self.start(Box::new(BoardWatch::new(scanner, self.supervisor.clone())))
     }
 
     /// Records every board of a LinuxSupportKit service, now or later.
@@ -146,37 +143,5 @@ impl Recording {
         noted?;
         let lost = statuses.iter().map(|s| (s.name.clone(), s.lost())).filter(|(_, n)| *n > 0);
         Ok(Summary { manifest, lost: lost.collect(), hung })
-    }
-}
-
-/// Looks for boards, and starts a source for each.
-struct AnyBoard {
-    scanner: BoardScanner,
-    supervisor: Supervisor,
-}
-
-impl Source for AnyBoard {
-    fn name(&self) -> String {
-        "benchlab.scan".into()
-    }
-
-    fn run(&mut self, context: &Context) -> Result<(), SourceError> {
-        let mut found = 0;
-        while !context.stopping() {
-            let sources = context.watched(SCAN, || self.scanner.poll(context.stop()));
-            for source in sources {
-                found += 1;
-                self.supervisor
-                    .start(Box::new(source))
-                    .map_err(|e| SourceError::Retry(format!("no thread for a board: {e}")))?;
-            }
-            let (state, text) = match found {
-                0 => (SourceState::Waiting, "no board is plugged in".to_string()),
-                n => (SourceState::Up, format!("{n} found")),
-            };
-            context.status().set_state(state, text);
-            context.stop().sleep_ns(1_000_000_000);
-        }
-        Ok(())
     }
 }
