@@ -9,6 +9,7 @@
 //!   A sample without a reading tells none; the one before it is not asked.
 //! - **Energy** is the integral from beginning to end, by the trapezoid over all readings, and none
 //!   across a gap or where the frame did not end.
+//! - Where the meter's **lag** is known, its samples are taken for what was so long before.
 //! - Boards are never added up: [`FirstBoard`] tells which one counts where none is named.
 //! - What samples to come may change is not told: a frame is [settled](Frame::is_settled) once they
 //!   cannot, or once it ended [`SETTLING_NS`] ago.
@@ -63,6 +64,9 @@ pub struct DriverOptions {
     /// The oldest sample that tells the power of an event, and the longest time between two that is
     /// no gap.
     pub tolerance_ns: i64,
+    /// How far power follows the work that causes it: a sample tells of what was so long before its
+    /// stamp. 0 where that is not known.
+    pub lag_ns: i64,
     /// How far behind the newest event one may still come. 0: the events are in order of time.
     pub lateness_ns: i64,
     /// Frames that began before are paired and counted, and not given out.
@@ -77,6 +81,7 @@ impl Default for DriverOptions {
         Self {
             window_ns: crate::pair::DEFAULT_WINDOW_NS,
             tolerance_ns: DEFAULT_TOLERANCE_NS,
+            lag_ns: 0,
             lateness_ns: 0,
             from_ns: i64::MIN,
             telling: Telling::InOrder,
@@ -138,7 +143,7 @@ impl Driver {
         Ok(Self {
             pairs: pairs.collect::<Result<_, _>>()?,
             stages,
-            power: PowerSeries::new(options.tolerance_ns),
+            power: PowerSeries::new(options.tolerance_ns, options.lag_ns),
             options,
             watermark_ns: i64::MIN,
         })
@@ -207,7 +212,8 @@ impl Driver {
         frames.collect(&self.options, &self.stages);
         frames.settle(&mut self.power, self.options.telling, i64::MIN);
         let first_ns = frames.first_waiting_ns()?;
-        Some(first_ns.saturating_sub(self.options.tolerance_ns.max(0)))
+        let at_ns = first_ns.saturating_add(self.options.lag_ns);
+        Some(at_ns.saturating_sub(self.options.tolerance_ns.max(0)))
     }
 
     /// What is new of a pair at `now_ns`. Frames that ended [`SETTLING_NS`] before wait for no

@@ -15,7 +15,7 @@ use std::ops::Range;
 use arrow::array::RecordBatch;
 use arrow::csv::WriterBuilder;
 use bl_query::jobs::{FlowStep, JOBS, Job};
-use bl_query::latency::{LatencyOptions, Method};
+use bl_query::latency::{Lag, LatencyOptions, Method};
 use bl_query::tables::SessionFilter;
 use bl_query::{Query, Settings};
 use bl_store::Store;
@@ -27,7 +27,9 @@ fn run(store: &Store, job: &str, values: &[(&str, &str)]) -> String {
     runtime.block_on(async {
         let query = Query::new(&Settings::default()).unwrap();
         let pairs = vec![("ingress".into(), "encoded".into())];
-        let latency = LatencyOptions { pairs, method: Method::default() };
+        // The processor's power lags by construction; that of the system does not.
+        let method = Method { lag: Lag::Ignore, ..Method::default() };
+        let latency = LatencyOptions { pairs, method };
         query.register_store_with(store.clone(), SessionFilter::All, latency).unwrap();
         let step =
             |step: &str, latency_target_ms| FlowStep { step: step.into(), latency_target_ms };

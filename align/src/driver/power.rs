@@ -37,6 +37,8 @@ pub struct Reading {
 /// What is known of a series at this time: all that frames may need, and whether more may come.
 pub(super) struct PowerSeries {
     tolerance_ns: i64,
+    /// Taken off each sample's time.
+    lag_ns: i64,
     /// Every sample, also without a reading.
     samples: Vec<Reading>,
     /// Those with a reading of the whole system.
@@ -47,10 +49,10 @@ pub(super) struct PowerSeries {
 }
 
 impl PowerSeries {
-    pub fn new(tolerance_ns: i64) -> Self {
+    pub fn new(tolerance_ns: i64, lag_ns: i64) -> Self {
         let (method, gaps) = (Method::Trapezoid, Gaps::Null);
         let line = EnergyIndex::new(EnergyOptions { method, gaps, tolerance_ns });
-        Self { tolerance_ns, samples: Vec::new(), line, near: 0, finished: false }
+        Self { tolerance_ns, lag_ns, samples: Vec::new(), line, near: 0, finished: false }
     }
 
     pub fn extend(&mut self, samples: &PowerColumns<'_>) {
@@ -62,7 +64,8 @@ impl PowerSeries {
             column.map_or(f64::NAN, |column| watts(column, row))
         };
         self.samples.reserve(samples.ts_ns.len());
-        for (row, &ts_ns) in samples.ts_ns.iter().enumerate() {
+        for (row, &stamp_ns) in samples.ts_ns.iter().enumerate() {
+            let ts_ns = stamp_ns.saturating_sub(self.lag_ns);
             let sys_w = watts(samples.sys_w, row);
             if self.last_ns().is_some_and(|last_ns| ts_ns < last_ns)
                 || self.line.push(ts_ns, sys_w).is_err()

@@ -99,6 +99,7 @@ fn samples() -> impl Strategy<Value = Vec<Sample>> {
 }
 
 const OPTIONS: DriverOptions = DriverOptions {
+    lag_ns: 0,
     window_ns: 40,
     tolerance_ns: 12,
     lateness_ns: 0,

@@ -16,9 +16,10 @@ use datafusion::arrow::error::ArrowError;
 
 use super::demand::Demand;
 use super::events::{InOrder, stamps};
+use super::lag::{LagNote, MeterLag, meter_lag};
 use super::power::{BoardPower, first_device};
 use super::progress::{PairProgress, RULE, RawRows, Settled, Task};
-use super::{LatencyError, arrow};
+use super::{Lag, LatencyError, arrow};
 
 const COLUMNS: [&str; 6] = ["ts", "pipeline", "stage", KEYS[0], KEYS[1], KEYS[2]];
 
@@ -51,9 +52,7 @@ pub(crate) fn compute(
     demand: &Demand<'_>,
     mut emit: impl FnMut(usize, RecordBatch) -> Result<(), LatencyError>,
 ) -> Result<Vec<End>, LatencyError> {
-    let runs = tasks.iter().map(|task| Run::new(session, task, demand));
-    let mut runs = runs.collect::<Result<Vec<_>, _>>()?;
-    let Some(table) = bl_schemas::table("pipeline").filter(|_| !runs.is_empty()) else {
+    let Some(table) = bl_schemas::table("pipeline").filter(|_| !tasks.is_empty()) else {
         return Ok(Vec::new());
     };
     // Both before the rows are read: what comes meanwhile is not taken for known.
@@ -69,6 +68,8 @@ pub(crate) fn compute(
         (None, true) => MorePower::After(i64::MAX),
         (Some(_), _) => MorePower::Never,
     };
+    let runs = tasks.iter().map(|task| Run::new(session, task, demand, power));
+    let mut runs = runs.collect::<Result<Vec<_>, _>>()?;
     let mut events = InOrder::open(session, table, &COLUMNS, (i64::MIN, i64::MAX))?;
     while let Some(batch) = events.next()? {
         if (demand.is_over)() {
@@ -113,6 +114,7 @@ const PAIR: usize = 0;
 struct Run<'a> {
     task: Task,
     device: Option<String>,
+    lag: LagNote,
     until_ns: i64,
     driver: Driver,
     /// None where no power is asked for, or there is no board.
@@ -122,7 +124,12 @@ struct Run<'a> {
 }
 
 impl<'a> Run<'a> {
-    fn new(session: &'a Session, task: &Task, demand: &Demand<'_>) -> Result<Self, LatencyError> {
+    fn new(
+        session: &'a Session,
+        task: &Task,
+        demand: &Demand<'_>,
+        power: MorePower,
+    ) -> Result<Self, LatencyError> {
         if task.stage_a == task.stage_b {
             return Err(LatencyError::SameStage(task.stage_a.clone()));
         }
@@ -135,11 +142,23 @@ impl<'a> Run<'a> {
                 None => None,
             },
         };
+        let lag = match (known.map(|known| known.lag), &device) {
+            (Some(lag), _) if lag != LagNote::NotSought => lag,
+            (_, Some(device))
+                if power == MorePower::Never
+                    && demand.with_power
+                    && task.method.lag == Lag::Apply =>
+            {
+                meter_lag(session, device)?
+            }
+            _ => LagNote::NotSought,
+        };
         // Frames from before are in the files.
         let from_ns = known.map_or(i64::MIN, |known| known.until_ns);
         let options = DriverOptions {
             window_ns: task.method.window_ns,
             tolerance_ns: task.method.tolerance_ns,
+            lag_ns: lag.found().map_or(0, |lag| lag.lag_ns),
             from_ns: from_ns.max(demand.from_ns),
             ..DriverOptions::default()
         };
@@ -153,6 +172,7 @@ impl<'a> Run<'a> {
         Ok(Self {
             task: task.clone(),
             device,
+            lag,
             until_ns: from_ns,
             driver,
             power: power.map(|device| BoardPower::of(session, device)),
@@ -222,6 +242,7 @@ impl<'a> Run<'a> {
             stage_b: self.task.stage_b,
             method: self.task.method,
             device: self.device,
+            lag: self.lag,
             doubtful: self.task.done.as_ref().map(|known| known.doubtful).unwrap_or_default(),
             until_ns: if complete.is_some() { i64::MAX } else { self.until_ns },
             files: self.task.done.map(|known| known.files).unwrap_or_default(),
@@ -283,6 +304,11 @@ fn emit_rows(
         ("power_err_ns", Arc::new(err_ns)),
         ("energy_j", float(|row| row.energy_j)),
     ]);
+    if let Some(MeterLag { lag_ns, err_ns }) = run.lag.found() {
+        let same = |ns: i64| Arc::new(Float64Array::from_value(ns as f64 / 1e6, rows.len()));
+        columns.insert("lag_ms", same(lag_ns));
+        columns.insert("lag_err_ms", same(err_ns));
+    }
     emit(batch(table, &mut columns, rows.len()).map_err(arrow(session))?)
 }
 
