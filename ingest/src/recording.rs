@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use bl_store::{Manifest, SessionSpec, SessionWriter, Store, StoreError, WriteOptions};
 
+use crate::alert::{AlertSink, AlertWatch, Raised, Rule};
 use crate::network::{KitOptions, KitScanner};
 use crate::serial::{BoardScanner, BoardWatch, Roster, Selector};
 use crate::source::{Sink, Source, SourceStatus, Stop};
@@ -16,6 +17,7 @@ const PATIENCE: Duration = Duration::from_millis(1_200);
 /// A session that is being recorded.
 pub struct Recording {
     writer: Arc<SessionWriter>,
+    alerts: Arc<AlertSink>,
     supervisor: Supervisor,
     stop: Stop,
 }
@@ -67,9 +69,10 @@ impl Recording {
 
     fn with(writer: SessionWriter, stop: Stop) -> Result<Self, StoreError> {
         let writer = Arc::new(writer);
-        let supervisor = Supervisor::new(Arc::clone(&writer) as Arc<dyn Sink>, stop.clone());
+        let alerts = Arc::new(AlertSink::new(Arc::clone(&writer) as Arc<dyn Sink>));
+        let supervisor = Supervisor::new(Arc::clone(&alerts) as Arc<dyn Sink>, stop.clone());
         supervisor.start_watchdog()?;
-        Ok(Self { writer, supervisor, stop })
+        Ok(Self { writer, alerts, supervisor, stop })
     }
 
     /// Starts a source.
@@ -100,6 +103,21 @@ impl Recording {
     /// When the system has no thread left.
     pub fn start_kit(&self, options: KitOptions) -> std::io::Result<()> {
         self.start(Box::new(KitScanner::new(options, self.supervisor.clone())))
+    }
+
+    /// Judges what is recorded by these rules from now on.
+    ///
+    /// # Errors
+    /// When the system has no thread left, or there are rules already.
+    pub fn start_alerts(&self, rules: Vec<Rule>) -> std::io::Result<()> {
+        let watch = AlertWatch::new(Arc::clone(&self.alerts), rules)
+            .ok_or_else(|| std::io::Error::other("alerts are judged already"))?;
+        self.start(Box::new(watch))
+    }
+
+    /// The alerts that are raised now.
+    pub fn raised_alerts(&self) -> Vec<Raised> {
+        self.alerts.raised()
     }
 
     /// The session's writer.
