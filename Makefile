@@ -26,6 +26,7 @@ test: lint unit peers gst web
 lint:
 	scripts/setup.sh build
 	cargo fmt --all --check
+	scripts/features.sh
 	cargo clippy --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps
 

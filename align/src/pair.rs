@@ -10,8 +10,8 @@
 //!
 //! **Without a key** [`KeylessPairer`] seeks the likeliest pairing in order, and tells a row as
 //! ambiguous where timing leaves another one possible. [`PipelinePairer`] takes the one or the other,
-//! by the evidence of the keys that a pipeline's events tell; [`Pipelines`] and [`StagePairs`] do so
-//! for any number of pipelines and pairs of stages.
+//! by the evidence of the keys that a pipeline's events tell; [`Pipelines`] does so for any number of
+//! pipelines.
 //!
 //! One core serves streams and batches: [`Pairer`] takes events as they come, one by one or as
 //! columns, and gives rows out either [as they complete](Order::Completed) or
@@ -42,7 +42,8 @@ use queue::Queue;
 use reorder::Reorder;
 pub use rows::{Fate, Pair, PairArrays, Pairs};
 use split::{CHUNK, Split};
-pub use stages::{StageError, StagePair, StagePairs, sides};
+pub(crate) use stages::of_names;
+pub use stages::{StageError, sides};
 
 /// The window where none is configured: 2 s.
 pub const DEFAULT_WINDOW_NS: i64 = 2_000_000_000;

@@ -12,6 +12,7 @@ pub mod probe;
 pub mod query;
 pub mod serve;
 pub mod sessions;
+pub mod verify;
 
 /// The call was wrong: exit code 2.
 #[derive(Debug, thiserror::Error)]

@@ -39,6 +39,8 @@ enum Command {
     Query(cmd::query::Args),
     /// List sessions, or show one.
     Sessions(cmd::sessions::Args),
+    /// Tell whether every file of the store is as it was written, and mend what can be mended.
+    Verify(cmd::verify::Args),
     /// Compute what each frame cost, and keep it as table latency.
     Align(cmd::align::Args),
     /// Write files for other programs: CapFrameX.
@@ -69,6 +71,10 @@ fn main() -> ExitCode {
         Command::Doctor(args) => match cmd::doctor::run(&args, &sources) {
             Ok(true) => Ok(()),
             Ok(false) => return ExitCode::FAILURE,
+            Err(e) => Err(e),
+        },
+        Command::Verify(args) => match cmd::verify::run(&args, &sources) {
+            Ok(code) => return ExitCode::from(code),
             Err(e) => Err(e),
         },
         Command::Serve(args) => cmd::serve::run(args, sources),

@@ -98,7 +98,7 @@ fn frames_are_aligned_once_and_asked_by_name() {
     let job = ["query", "--job", "stats", "--stage-a", "ingress", "--stage-b", "encoded"];
     let (code, out, err) = bl(folder, &job);
     assert_eq!(code, 0, "{err}");
-    assert!(out.lines().nth(1).unwrap().starts_with("run,,100,10,10.0,5.0,5.0,5.0"), "{out}");
+    assert!(out.lines().nth(1).unwrap().starts_with("run,,100,10,0,10.0,5.0,5.0,5.0"), "{out}");
     let (code, out, err) = bl(folder, &["query", "--job", "flow"]);
     assert_eq!(code, 0, "{err}");
     assert!(out.contains(",capture,20.0,"), "{out}");

@@ -1,3 +1,7 @@
-//! One file a format: what leaves the store.
+//! Formats, and nothing else: what leaves the store, one file each.
 
 pub mod cx;
+mod staged;
+pub mod table;
+
+pub use staged::StagedFile;

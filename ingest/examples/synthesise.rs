@@ -7,7 +7,7 @@ use std::path::Path;
 
 use bl_ingest::serial::emulator::Signal;
 use bl_ingest::serial::protocol::{Contract, Model};
-use bl_ingest::serial::{SampleColumns, Stamp};
+use bl_ingest::serial::{SampleColumns, SampleRow, Stamp};
 use bl_store::clock::Anchor;
 use bl_store::{Rows, SessionSpec, SessionWriter, Store, WriteOptions};
 
@@ -64,15 +64,10 @@ fn samples(span_ns: std::ops::Range<i64>) -> Result<Rows, Failure> {
         // A round trip between 1 and 2 ms, uneven as real ones are.
         let rtt_ns = 1_000_000 + (ts / SAMPLE_NS * 7_919) % 1_000_000;
         let sample = signal.sample_at(contract, ts);
-        let stamp = Stamp::of_round_trip(ts - rtt_ns / 2, ts + rtt_ns / 2);
-        columns.push(
-            &mut rows,
-            "sim.benchlab",
-            "00000000000000000000F00D",
-            stamp,
-            contract,
-            &sample,
-        );
+        let stamp = Stamp::of_exchange(ts - rtt_ns / 2, ts + rtt_ns / 2, ts + rtt_ns / 2);
+        let (source, uid) = ("sim.benchlab", "00000000000000000000F00D");
+        let (sample, repeats) = (&sample, Some(false));
+        columns.push(&mut rows, &SampleRow { source, uid, stamp, contract, sample, repeats });
     }
     Ok(rows)
 }

@@ -6,12 +6,20 @@ mod drm;
 mod intel;
 mod metrics;
 mod nvidia;
+mod pci;
+
+/// How often cards that were not there are looked for.
+const CARDS_COME: std::time::Duration = std::time::Duration::from_secs(10);
 
 pub use card::Choice;
 pub use drm::DrmSource;
-pub(crate) use drm::{card_names, identities};
+pub(crate) use drm::card_names;
 pub use nvidia::NvidiaSource;
-pub(crate) use nvidia::nvml_identities;
+
+/// The cards of this machine, as they are chosen.
+pub(crate) fn identities(root: &std::path::Path) -> Vec<card::Identity> {
+    [nvidia::nvml_identities(root), drm::identities(root)].concat()
+}
 
 #[cfg(test)]
 mod tests;

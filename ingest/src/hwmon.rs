@@ -1,6 +1,7 @@
 //! Sensors of the kernel's hwmon class.
 
 mod chip;
+mod rates;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -11,6 +12,7 @@ use bl_store::{ColumnIndex, Rows};
 
 use crate::source::{Context, Faults, LOOK_AGAIN, Reason, Source, SourceError, rows_of, sample_at};
 use chip::Chip;
+pub use rates::Rates;
 
 const NAME: &str = "host.hwmon";
 const CLASS: &str = "sys/class/hwmon";
@@ -32,12 +34,20 @@ const SEARCH_NS: i64 = 10_000_000_000;
 pub struct HwmonSource {
     root: PathBuf,
     hz: f64,
+    rates: Rates,
 }
 
 impl HwmonSource {
-    /// Samples `hz` times a second what lies under `root` (`/`, but for tests).
+    /// Samples `hz` times a second what lies under `root` (`/`, but for tests), and what is not to be disturbed so often
+    /// as rarely as [`Rates`] says.
     pub fn new(root: impl Into<PathBuf>, hz: f64) -> Self {
-        Self { root: root.into(), hz }
+        Self { root: root.into(), hz, rates: Rates::default() }
+    }
+
+    /// Samples some chips at rates of their own.
+    pub fn with_rates(mut self, rates: Rates) -> Self {
+        self.rates = rates;
+        self
     }
 }
 
@@ -52,7 +62,7 @@ impl Source for HwmonSource {
     }
 
     fn run(&mut self, context: &Context) -> Result<(), SourceError> {
-        let mut chips = Chips::default();
+        let mut chips = Chips::new(self.hz, self.rates.clone());
         let mut table = Table::new();
         let mut denied = Vec::new();
         context.watched(Duration::ZERO, || {
@@ -95,8 +105,9 @@ impl Source for HwmonSource {
 }
 
 /// The chips that are sampled, by the folder of each (`hwmon3`).
-#[derive(Default)]
 struct Chips {
+    hz: f64,
+    rates: Rates,
     list: Vec<Watched>,
     /// What was refused, which is told once.
     refused: BTreeSet<PathBuf>,
@@ -105,13 +116,21 @@ struct Chips {
 struct Watched {
     folder: String,
     chip: Chip,
-    /// Not to be read before.
+    /// How often it is read at most; 0 is at each sample.
+    period_ns: i64,
+    /// Not to be read before, by its own rate.
+    due_ns: i64,
+    /// Not to be read before, as it answers slowly.
     rests_until_ns: i64,
     /// Whether its device has gone, so that its files are of no use even if it returns.
     gone: bool,
 }
 
 impl Chips {
+    fn new(hz: f64, rates: Rates) -> Self {
+        Self { hz, rates, list: Vec::new(), refused: BTreeSet::new() }
+    }
+
     /// Opens chips that came, drops those that went, and tells which may not be read.
     fn search(&mut self, root: &Path, mut tell: impl FnMut(Reason, &str)) {
         let entries = std::fs::read_dir(root.join(CLASS)).into_iter().flatten().flatten();
@@ -130,10 +149,20 @@ impl Chips {
             if self.list.iter().any(|watched| watched.folder == folder) {
                 continue;
             }
+            // A chip that is never read is not opened either.
+            let name = chip::name(root, &folder);
+            let Some(period_ns) = self.rates.period_ns(name.as_deref(), self.hz) else { continue };
             let mut refused = Vec::new();
             if let Some(chip) = Chip::open(root, &folder, &mut refused) {
                 tell(Reason::Up, &format!("chip {}", chip.name));
-                self.list.push(Watched { folder, chip, rests_until_ns: 0, gone: false });
+                self.list.push(Watched {
+                    folder,
+                    chip,
+                    period_ns,
+                    due_ns: 0,
+                    rests_until_ns: 0,
+                    gone: false,
+                });
             }
             refused.retain(|error| self.refused.insert(error.path.clone()));
             for error in refused {
@@ -149,6 +178,9 @@ impl Chips {
 impl Watched {
     fn sample(&mut self, table: &mut Table, context: &Context, faults: &mut Faults) {
         let from_ns = monotonic_ns();
+        if from_ns < self.due_ns {
+            return;
+        }
         if from_ns < self.rests_until_ns {
             let text = format!("chip {} answers slowly and is read less often", self.chip.name);
             return faults.note(Reason::Late, 1, text);
@@ -162,6 +194,7 @@ impl Watched {
             table.add(context.anchor().ts(reading.at_ns), &self.chip.name, sensor, reading.value);
         }
         let to_ns = monotonic_ns();
+        self.due_ns = from_ns + self.period_ns;
         self.rests_until_ns = to_ns + REST_FOR_EACH_NS * (to_ns - from_ns);
     }
 }

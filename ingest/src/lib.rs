@@ -1,5 +1,6 @@
 //! Collectors, one folder a kind of source, and the supervisor that runs them.
 
+pub mod alert;
 pub mod doctor;
 mod draft;
 pub mod gpu;

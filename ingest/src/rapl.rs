@@ -3,6 +3,7 @@
 mod perf;
 mod powercap;
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -24,6 +25,9 @@ pub(crate) const UDEV_RULE: &str = "SUBSYSTEM==\"powercap\", ACTION==\"add|chang
 
 /// Samples table `rapl`: the energy of each RAPL domain, from powercap, or where that is not readable from the
 /// energy events of perf.
+///
+/// What AMD's processors show as `core` in powercap is one physical core, and is called `one_core`; all cores of a package are
+/// `core` where perf tells each of them (Linux 6.14, with CAP_PERFMON).
 #[derive(Debug)]
 pub struct RaplSource {
     root: PathBuf,
@@ -69,7 +73,10 @@ pub(crate) fn domains(root: &Path) -> Result<Vec<String>, Option<String>> {
     let found = [powercap::open(root), perf::open(root)];
     let readable = found.iter().find(|found| !found.domains.is_empty());
     match readable {
-        Some(found) => Ok(found.domains.iter().map(|domain| domain.name.clone()).collect()),
+        Some(found) => {
+            let cores = perf::open_cores(root).domains;
+            Ok(found.domains.iter().chain(&cores).map(|domain| domain.name.clone()).collect())
+        }
         None => Err(found.iter().flat_map(|f| &f.failed).next().map(ToString::to_string)),
     }
 }
@@ -84,11 +91,11 @@ fn open(root: &Path, context: &Context) -> Result<Vec<Domain>, SourceError> {
         if let Some((reason, text)) = trouble(&powercap.failed) {
             context.health(reason, powercap.failed.len() as u64, text);
         }
-        return Ok(powercap.domains);
+        return Ok(with_cores(root, powercap.domains, context));
     }
     let perf = perf::open(root);
     if !perf.domains.is_empty() {
-        return Ok(perf.domains);
+        return Ok(with_cores(root, perf.domains, context));
     }
     powercap.failed.extend(perf.failed);
     match trouble(&powercap.failed) {
@@ -102,14 +109,26 @@ fn open(root: &Path, context: &Context) -> Result<Vec<Domain>, SourceError> {
     }
 }
 
+/// Adds the energy of all cores of a package, where the processor counts each by itself and the kernel lets us ask.
+fn with_cores(root: &Path, mut domains: Vec<Domain>, context: &Context) -> Vec<Domain> {
+    let cores = perf::open_cores(root);
+    if let Some(e) = cores.failed.first() {
+        let text = format!("no energy of all cores: {e}; grant CAP_PERFMON");
+        context.health(e.reason(), cores.failed.len() as u64, text);
+    }
+    domains.extend(cores.domains);
+    domains
+}
+
 /// Drops the domains of powercap that the kernel no longer shows, and opens those that came.
 fn search(root: &Path, domains: &mut Vec<Domain>, context: &Context) {
-    if domains.iter().any(|domain| domain.method != powercap::METHOD) {
+    let of_powercap = |domain: &Domain| domain.method == powercap::METHOD;
+    if !domains.iter().any(of_powercap) {
         return;
     }
     let zones = powercap::zones(root);
     domains.retain(|domain| {
-        let stays = zones.contains(&domain.place);
+        let stays = !of_powercap(domain) || zones.contains(&domain.place);
         if !stays {
             context.health(Reason::Unplugged, 1, domain.gone());
         }
@@ -162,8 +181,9 @@ impl Source for RaplSource {
     fn run(&mut self, context: &Context) -> Result<(), SourceError> {
         let mut domains = context.watched(Duration::ZERO, || open(&self.root, context))?;
         let mut table = Table::new();
-        let method = domains.first().map_or("", |d| d.method);
-        context.up(format!("{} domains of {method} at {} Hz", domains.len(), self.hz));
+        let methods: BTreeSet<_> = domains.iter().map(|domain| domain.method).collect();
+        let methods = methods.into_iter().rev().collect::<Vec<_>>().join(" and ");
+        context.up(format!("{} domains of {methods} at {} Hz", domains.len(), self.hz));
         let mut search_ns = monotonic_ns() + SEARCH_NS;
         sample_at(context, self.hz, |tick| {
             if monotonic_ns() >= search_ns {

@@ -5,20 +5,19 @@ use std::time::Duration;
 
 use bl_store::{Manifest, SessionSpec, SessionWriter, Store, StoreError, WriteOptions};
 
+use crate::alert::{AlertSink, AlertWatch, Raised, Rule};
 use crate::network::{KitOptions, KitScanner};
-use crate::serial::{BoardScanner, Roster, Selector};
-use crate::source::{Context, Sink, Source, SourceError, SourceState, SourceStatus, Stop};
+use crate::serial::{BoardScanner, BoardWatch, Roster, Selector};
+use crate::source::{Sink, Source, SourceStatus, Stop};
 use crate::supervisor::Supervisor;
 
 /// Sources get this long to end; one that hangs in the kernel is left behind.
 const PATIENCE: Duration = Duration::from_millis(1_200);
 
-/// How long asking every port that is new takes at most: the watchdog waits longer.
-const SCAN: Duration = Duration::from_secs(10);
-
 /// A session that is being recorded.
 pub struct Recording {
     writer: Arc<SessionWriter>,
+    alerts: Arc<AlertSink>,
     supervisor: Supervisor,
     stop: Stop,
 }
@@ -70,9 +69,10 @@ impl Recording {
 
     fn with(writer: SessionWriter, stop: Stop) -> Result<Self, StoreError> {
         let writer = Arc::new(writer);
-        let supervisor = Supervisor::new(Arc::clone(&writer) as Arc<dyn Sink>, stop.clone());
+        let alerts = Arc::new(AlertSink::new(Arc::clone(&writer) as Arc<dyn Sink>));
+        let supervisor = Supervisor::new(Arc::clone(&alerts) as Arc<dyn Sink>, stop.clone());
         supervisor.start_watchdog()?;
-        Ok(Self { writer, supervisor, stop })
+        Ok(Self { writer, alerts, supervisor, stop })
     }
 
     /// Starts a source.
@@ -94,7 +94,7 @@ impl Recording {
         others: &[Selector],
     ) -> std::io::Result<()> {
         let scanner = BoardScanner::new(roster, hz, others);
-        self.start(Box::new(AnyBoard { scanner, supervisor: self.supervisor.clone() }))
+        self.start(Box::new(BoardWatch::new(scanner, self.supervisor.clone())))
     }
 
     /// Records every board of a LinuxSupportKit service, now or later.
@@ -103,6 +103,21 @@ impl Recording {
     /// When the system has no thread left.
     pub fn start_kit(&self, options: KitOptions) -> std::io::Result<()> {
         self.start(Box::new(KitScanner::new(options, self.supervisor.clone())))
+    }
+
+    /// Judges what is recorded by these rules from now on.
+    ///
+    /// # Errors
+    /// When the system has no thread left, or there are rules already.
+    pub fn start_alerts(&self, rules: Vec<Rule>) -> std::io::Result<()> {
+        let watch = AlertWatch::new(Arc::clone(&self.alerts), rules)
+            .ok_or_else(|| std::io::Error::other("alerts are judged already"))?;
+        self.start(Box::new(watch))
+    }
+
+    /// The alerts that are raised now.
+    pub fn raised_alerts(&self) -> Vec<Raised> {
+        self.alerts.raised()
     }
 
     /// The session's writer.
@@ -146,37 +161,5 @@ impl Recording {
         noted?;
         let lost = statuses.iter().map(|s| (s.name.clone(), s.lost())).filter(|(_, n)| *n > 0);
         Ok(Summary { manifest, lost: lost.collect(), hung })
-    }
-}
-
-/// Looks for boards, and starts a source for each.
-struct AnyBoard {
-    scanner: BoardScanner,
-    supervisor: Supervisor,
-}
-
-impl Source for AnyBoard {
-    fn name(&self) -> String {
-        "benchlab.scan".into()
-    }
-
-    fn run(&mut self, context: &Context) -> Result<(), SourceError> {
-        let mut found = 0;
-        while !context.stopping() {
-            let sources = context.watched(SCAN, || self.scanner.poll(context.stop()));
-            for source in sources {
-                found += 1;
-                self.supervisor
-                    .start(Box::new(source))
-                    .map_err(|e| SourceError::Retry(format!("no thread for a board: {e}")))?;
-            }
-            let (state, text) = match found {
-                0 => (SourceState::Waiting, "no board is plugged in".to_string()),
-                n => (SourceState::Up, format!("{n} found")),
-            };
-            context.status().set_state(state, text);
-            context.stop().sleep_ns(1_000_000_000);
-        }
-        Ok(())
     }
 }

@@ -7,13 +7,17 @@ mod collector;
 mod device;
 mod discovery;
 pub mod emulator;
+mod obstacles;
 mod port;
 pub mod protocol;
+mod recorder;
+mod refresh;
 mod roster;
 mod rows;
 mod rtt;
 mod scanner;
 mod tally;
+mod watch;
 
 pub use collector::BenchlabSource;
 pub use device::{ConnectOptions, Device, DeviceError, Identity, Reading};
@@ -21,5 +25,6 @@ pub use discovery::{Candidate, Found, InvalidSelector, Occupant, Roots, Selector
 pub use emulator::run as emulate;
 pub use port::{Port, PortError, RoundTrip};
 pub use roster::{Claim, Roster};
-pub use rows::{SampleColumns, Stamp};
+pub use rows::{SampleColumns, SampleRow, Stamp};
 pub use scanner::BoardScanner;
+pub use watch::BoardWatch;

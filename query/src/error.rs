@@ -107,24 +107,6 @@ impl QueryError {
         advice.map_or(self, QueryError::Name)
     }
 
-    /// What kind of I/O error is at the root of an error, if one is.
-    pub fn io_kind(error: &DataFusionError) -> Option<std::io::ErrorKind> {
-        match error.find_root() {
-            DataFusionError::IoError(e) => Some(e.kind()),
-            DataFusionError::ArrowError(e, _) => match e.as_ref() {
-                ArrowError::IoError(_, e) => Some(e.kind()),
-                ArrowError::CsvError(text) if text.contains("Broken pipe") => {
-                    Some(std::io::ErrorKind::BrokenPipe)
-                }
-                ArrowError::JsonError(text) if text.contains("Broken pipe") => {
-                    Some(std::io::ErrorKind::BrokenPipe)
-                }
-                _ => None,
-            },
-            _ => None,
-        }
-    }
-
     pub(crate) fn no_catalog(name: &str) -> Self {
         let text = format!("the session has no catalog {name}");
         QueryError::Settings(Box::new(DataFusionError::Internal(text)))

@@ -12,7 +12,6 @@ mod functions;
 pub mod jobs;
 pub mod latency;
 mod operator;
-pub mod output;
 pub mod pair;
 mod pushdown;
 mod runtime;

@@ -1,7 +1,10 @@
 //! A session for tests, and its answers as text.
 
+use std::path::Path;
+
 use datafusion::arrow::util::pretty::pretty_format_batches;
 use datafusion::error::DataFusionError;
+use datafusion::parquet::arrow::ArrowWriter;
 use datafusion::physical_plan::displayable;
 
 use crate::{Query, QueryError, Settings};
@@ -45,4 +48,15 @@ pub(crate) async fn error(query: &Query, sql: &str) -> String {
 pub(crate) async fn plan(query: &Query, sql: &str) -> String {
     let plan = query.sql(sql).await.unwrap().create_physical_plan().await.unwrap();
     displayable(plan.as_ref()).indent(false).to_string()
+}
+
+/// Writes the rows of a query into a Parquet file, in the order in which they come.
+pub(crate) async fn write_parquet(query: &Query, sql: &str, path: &Path) {
+    let frame = query.sql(sql).await.unwrap();
+    let schema = frame.schema().inner().clone();
+    let batches = frame.collect().await.unwrap();
+    let mut writer =
+        ArrowWriter::try_new(std::fs::File::create(path).unwrap(), schema, None).unwrap();
+    batches.iter().for_each(|batch| writer.write(batch).unwrap());
+    writer.close().unwrap();
 }

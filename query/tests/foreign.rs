@@ -14,8 +14,8 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, RecordBatch, UInt32Array};
 use arrow::compute::{cast, take_record_batch};
+use arrow::csv::WriterBuilder;
 use arrow::datatypes::{DataType, Field, Schema, TimeUnit};
-use bl_query::output::{TextFormat, TextWriter};
 use bl_query::tables::SessionFilter;
 use bl_query::{Query, QueryError, Settings};
 use bl_store::Store;
@@ -27,12 +27,13 @@ async fn ask(store: &Store, sql: &str) -> Result<String, QueryError> {
     query.register_store(store.clone(), SessionFilter::All)?;
     let answer = query.answer(query.statements(sql)?.remove(0)).await?;
     let mut text = Vec::new();
-    let mut writer = TextWriter::new(TextFormat::Csv, &mut text, &answer.schema()).unwrap();
+    let mut writer = WriterBuilder::new().with_header(true).build(&mut text);
+    writer.write(&RecordBatch::new_empty(answer.schema())).unwrap();
     let mut batches = answer.stream().await?;
     while let Some(batch) = batches.next().await {
-        writer.write(batch?).unwrap();
+        writer.write(&batch?).unwrap();
     }
-    writer.finish().unwrap();
+    drop(writer);
     Ok(String::from_utf8(text).unwrap())
 }
 

@@ -20,7 +20,6 @@ mod status;
 mod tail;
 mod tally;
 mod time;
-mod trace;
 mod window;
 
 #[cfg(test)]

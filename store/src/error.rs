@@ -40,6 +40,24 @@ pub enum StoreError {
         /// Process that holds the lock, as that process wrote it down.
         pid: String,
     },
+    /// Another process changes the session's sealed files.
+    #[error("session '{name}' is being {what} by process {pid}: wait until it is done, or stop it")]
+    Busy {
+        /// Its name.
+        name: String,
+        /// Process that holds the lock of maintenance, as that process wrote it down.
+        pid: String,
+        /// What it does.
+        what: String,
+    },
+    /// Bytes that are not those that were written.
+    #[error("{}: {what}", .path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        what: String,
+    },
     /// A `session.json` that cannot be read.
     #[error("{}: {what}", .path.display())]
     Manifest {

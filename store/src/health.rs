@@ -36,6 +36,12 @@ pub enum Reason {
     Repeated,
     /// A reading that one device does not support.
     Unsupported,
+    /// A reading that cannot be: null in its row, the rest of which is kept.
+    OddReading,
+    /// A reading met the condition of an alert.
+    Alert,
+    /// It does not any more.
+    AlertCleared,
     /// The kernel or the device refused permission.
     Denied,
     /// A counter went backwards or wrapped in a way that cannot be undone.
@@ -76,6 +82,9 @@ impl fmt::Display for Reason {
             Reason::BadStamp => "bad_stamp",
             Reason::Repeated => "repeated",
             Reason::Unsupported => "unsupported",
+            Reason::OddReading => "odd_reading",
+            Reason::Alert => "alert",
+            Reason::AlertCleared => "alert_cleared",
             Reason::Denied => "denied",
             Reason::CounterReset => "counter_reset",
             Reason::ClockStep => "clock_step",

@@ -4,15 +4,20 @@
 //! help, not the truth: files that it does not know are asked themselves, and so it may be missing, old or damaged.
 //! `docs/format.md` says how it looks.
 
+mod text;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
+use std::time::{Duration, Instant, SystemTime};
 
+use rustix::fs::{FlockOperation, flock};
+use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
 use crate::count::Footer;
 use crate::error::{Result, StoreError};
 use crate::layout::{SealedFile, SessionDir, names_in, sealed_name};
+use crate::session::Files;
 use crate::storage::Storage;
 
 /// Version of the index's format.
@@ -20,6 +25,9 @@ pub const INDEX_FORMAT: u32 = 1;
 
 /// Hive's underscore: whoever reads the whole folder as Parquet leaves it out.
 const NAME: &str = "_index";
+
+/// How long the turn of another writer of an index is waited for.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// What the index tells of a sealed file.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -35,7 +43,7 @@ pub struct Entry {
     /// Its last `ts`.
     pub max_ts: Option<i64>,
     /// CRC-32 of its bytes, taken while they were written; none where it was not known then.
-    #[serde(default, with = "hex")]
+    #[serde(default, with = "text::hex")]
     pub crc32: Option<u32>,
     /// Version of the store's format that it was written in.
     pub format: u32,
@@ -66,7 +74,7 @@ impl Entry {
     }
 
     /// What a file tells itself, without a checksum.
-    fn of_file(day: &Path, file: &str) -> Result<Self> {
+    pub(crate) fn of_file(day: &Path, file: &str) -> Result<Self> {
         let path = day.join(file);
         let footer = Footer::read(&path)?;
         Ok(Self {
@@ -92,8 +100,8 @@ pub fn read(dir: &SessionDir, table: &str) -> Result<Vec<Day>> {
 }
 
 /// The files of a table that may have rows from `from_ns` on and before `to_ns`, by their numbers, and what is known of each;
-/// no footer of a file that the index knows is read. The rules of `open/` are for the caller: see
-/// [`Session::snapshot`](crate::Session::snapshot).
+/// no footer of a file that the index knows is read, nor the index of a day that lies elsewhere. The rules of `open/` are for
+/// the caller: see [`Session::files`](crate::Session::files).
 ///
 /// # Errors
 /// As [`read`].
@@ -103,8 +111,18 @@ pub fn files_between(
     from_ns: i64,
     to_ns: i64,
 ) -> Result<Vec<(SealedFile, Entry)>> {
-    let mut files = Vec::new();
-    for day in read(dir, table)? {
+    Ok(between(dir, table, from_ns, to_ns)?.files)
+}
+
+/// The same, and the files that cannot be read.
+pub(crate) fn between(dir: &SessionDir, table: &str, from_ns: i64, to_ns: i64) -> Result<Files> {
+    let Files { mut files, mut unreadable } = Files::default();
+    for folder in dir.day_folders(table)? {
+        if is_elsewhere(&folder, from_ns, to_ns) {
+            continue;
+        }
+        let day = read_day(&folder)?;
+        unreadable.extend(day.unreadable);
         for entry in day.files.into_iter().filter(|e| e.overlaps(from_ns, to_ns)) {
             let path = day.folder.join(&entry.file);
             let name = path.file_name().and_then(|n| n.to_str()).and_then(sealed_name);
@@ -114,7 +132,22 @@ pub fn files_between(
         }
     }
     files.sort_by(|a, b| a.0.cmp(&b.0));
-    Ok(files)
+    Ok(Files { files, unreadable })
+}
+
+/// Whether the rows of a day lie elsewhere by its name. Believed only where there is an index, with an hour to spare: a file
+/// without one may be of a program that did not split segments by the hour.
+fn is_elsewhere(day: &Path, from_ns: i64, to_ns: i64) -> bool {
+    const HOUR_NS: i64 = 3_600_000_000_000;
+    let name = day.file_name().and_then(|n| n.to_str()).unwrap_or_default();
+    let midnight = name
+        .strip_prefix("date=")
+        .and_then(|date| format!("{date}T00:00:00Z").parse::<jiff::Timestamp>().ok())
+        .and_then(|time| i64::try_from(time.as_nanosecond()).ok());
+    let Some(midnight) = midnight else { return false };
+    let is_before = midnight.saturating_add(25 * HOUR_NS) <= from_ns;
+    let is_after = midnight.saturating_sub(HOUR_NS) >= to_ns;
+    (is_before || is_after) && day.join(NAME).exists()
 }
 
 /// One day: its index, brought up to date with what is in its folder.
@@ -123,7 +156,7 @@ pub fn files_between(
 /// As [`read`].
 pub fn read_day(folder: &Path) -> Result<Day> {
     let mut day = Day { folder: folder.into(), ..Day::default() };
-    let (mut known, written) = match parse_file(&folder.join(NAME)) {
+    let (mut known, written) = match text::read(&folder.join(NAME)) {
         Ok(found) => found,
         Err(e @ (StoreError::Index { .. } | StoreError::Newer { .. })) => {
             day.damaged = Some(e.to_string());
@@ -153,6 +186,13 @@ pub fn read_day(folder: &Path) -> Result<Day> {
     Ok(day)
 }
 
+/// What the index tells of one file, as it stands there.
+pub(crate) fn entry_of(file: &Path) -> Option<Entry> {
+    let day = file.parent()?.parent()?;
+    let name = file.strip_prefix(day).ok()?.to_str()?;
+    text::read(&day.join(NAME)).ok()?.0.remove(name)
+}
+
 fn is_as_long(folder: &Path, entry: &Entry) -> bool {
     std::fs::metadata(folder.join(&entry.file)).is_ok_and(|m| m.len() == entry.bytes)
 }
@@ -161,61 +201,21 @@ fn modified(path: &Path) -> Option<SystemTime> {
     std::fs::metadata(path).and_then(|m| m.modified()).ok()
 }
 
-/// The entries of an index by their files, and when it was written. One that is not there has none.
-fn parse_file(path: &Path) -> Result<(BTreeMap<String, Entry>, Option<SystemTime>)> {
-    let text = match fs_err::read(path) {
-        Ok(text) => text,
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Default::default()),
-        Err(e) => return Err(e.into()),
-    };
-    let entries = match parse(&text) {
-        Ok(entries) => entries,
-        Err(Unusable::Damaged(what)) => return Err(StoreError::Index { path: path.into(), what }),
-        Err(Unusable::Newer(what)) => return Err(StoreError::Newer { path: path.into(), what }),
-    };
-    Ok((entries.into_iter().map(|e| (e.file.clone(), e)).collect(), modified(path)))
-}
-
-/// Why an index cannot be used.
-enum Unusable {
-    Damaged(String),
-    Newer(String),
-}
-
-fn parse(text: &[u8]) -> Result<Vec<Entry>, Unusable> {
-    let damaged = |what: &str| Unusable::Damaged(what.to_owned());
-    let end = text.iter().position(|b| *b == b'\n').ok_or(damaged("it has no first line"))?;
-    let (first, rest) = (&text[..end], &text[end + 1..]);
-    let first = std::str::from_utf8(first).unwrap_or_default();
-    let words: Vec<&str> = first.split(' ').collect();
-    let ["bl-index", version, crc] = words[..] else {
-        return Err(damaged("its first line is not that of an index"));
-    };
-    if crc != checksum_of(version, rest) {
-        return Err(damaged("its checksum is wrong"));
-    }
-    if version != INDEX_FORMAT.to_string() {
-        let what = format!("index format {version}, this program knows {INDEX_FORMAT}");
-        return Err(Unusable::Newer(what));
-    }
-    rest.split(|b| *b == b'\n')
-        .filter(|line| !line.is_empty())
-        .map(|line| serde_json::from_slice(line).map_err(|e| Unusable::Damaged(e.to_string())))
-        .collect()
-}
-
-/// The checksum of an index: of its version and of all that follows its first line.
-fn checksum_of(version: &str, lines: &[u8]) -> String {
-    let mut crc = crc32fast::Hasher::new();
-    crc.update(version.as_bytes());
-    crc.update(lines);
-    format!("{:08x}", crc.finalize())
-}
-
 /// Adds files to the index of a day, or replaces what it tells of them.
 pub(crate) fn add(storage: &dyn Storage, folder: &Path, entries: Vec<Entry>) -> Result<()> {
+    update(storage, folder, |all| all.extend(entries.into_iter().map(|e| (e.file.clone(), e))))
+}
+
+/// Changes the index of a day, brought up to date with its folder. One writer at a time: the recorder adds to it while
+/// others change it.
+pub(crate) fn update(
+    storage: &dyn Storage,
+    folder: &Path,
+    change: impl FnOnce(&mut BTreeMap<String, Entry>),
+) -> Result<()> {
     let path = folder.join(NAME);
-    if let Err(e @ StoreError::Newer { .. }) = parse_file(&path) {
+    let _turn = take_turn(folder)?;
+    if let Err(e @ StoreError::Newer { .. }) = text::read(&path) {
         return Err(e);
     }
     let day = read_day(folder)?;
@@ -225,32 +225,41 @@ pub(crate) fn add(storage: &dyn Storage, folder: &Path, entries: Vec<Entry>) -> 
     }
     let mut all: BTreeMap<String, Entry> =
         day.files.into_iter().chain(day.gone).map(|e| (e.file.clone(), e)).collect();
-    all.extend(entries.into_iter().map(|e| (e.file.clone(), e)));
-    let mut lines = Vec::new();
-    for entry in all.values() {
-        serde_json::to_writer(&mut lines, entry)
-            .map_err(|e| StoreError::Index { path: path.clone(), what: e.to_string() })?;
-        lines.push(b'\n');
+    change(&mut all);
+    storage.replace_file(&path, &text::write(&path, all.values())?)
+}
+
+/// Waits for other writers of a day's index, who need milliseconds; the turn ends when the file is dropped. Where a file
+/// system cannot lock a folder (NFS), everybody has a turn, and an entry that is overwritten is made up for by its file.
+fn take_turn(folder: &Path) -> Result<Option<fs_err::File>> {
+    let file = fs_err::File::open(folder)?;
+    let until = Instant::now() + PATIENCE;
+    loop {
+        match flock(file.file(), FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => return Ok(Some(file)),
+            Err(Errno::WOULDBLOCK) if Instant::now() < until => {
+                std::thread::sleep(Duration::from_millis(2));
+            }
+            Err(Errno::WOULDBLOCK) => {
+                let what = format!(
+                    "its index has been held by another process for {} s",
+                    PATIENCE.as_secs()
+                );
+                return Err(StoreError::Index { path: folder.join(NAME), what });
+            }
+            Err(_) => return Ok(None),
+        }
     }
-    let version = INDEX_FORMAT.to_string();
-    let first = format!("bl-index {version} {}\n", checksum_of(&version, &lines));
-    let mut text = first.into_bytes();
-    text.extend(lines);
-    storage.replace_file(&path, &text)
 }
 
 /// Adds sealed files whose writer died before it could: their checksums are taken now.
 pub(crate) fn add_sealed(dir: &SessionDir, files: &[&SealedFile]) -> Result<()> {
-    for file in files {
+    for file in files.iter().filter(|f| entry_of(&f.path).is_none()) {
         let Some(day) = file.path.parent().and_then(Path::parent) else { continue };
         let Ok(name) = file.path.strip_prefix(day) else { continue };
-        let known = parse_file(&day.join(NAME)).map(|(known, _)| known).unwrap_or_default();
-        let name = name.to_string_lossy().into_owned();
-        if !known.contains_key(&name) {
-            let (_, crc32) = checksum(&file.path)?;
-            let entry = Entry { crc32: Some(crc32), ..Entry::of_file(day, &name)? };
-            add(dir.storage(), day, vec![entry])?;
-        }
+        let (_, crc32) = checksum(&file.path)?;
+        let entry = Entry { crc32: Some(crc32), ..Entry::of_file(day, &name.to_string_lossy())? };
+        add(dir.storage(), day, vec![entry])?;
     }
     Ok(())
 }
@@ -271,20 +280,5 @@ pub(crate) fn checksum(path: &Path) -> Result<(u64, u32)> {
                 bytes += n as u64;
             }
         }
-    }
-}
-
-/// Eight hexadecimal digits, as tools print a CRC-32.
-mod hex {
-    use serde::de::Error;
-    use serde::{Deserialize, Deserializer, Serialize, Serializer};
-
-    pub fn serialize<S: Serializer>(crc: &Option<u32>, to: S) -> Result<S::Ok, S::Error> {
-        crc.map(|crc| format!("{crc:08x}")).serialize(to)
-    }
-
-    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Option<u32>, D::Error> {
-        let text = Option::<String>::deserialize(from)?;
-        text.map(|t| u32::from_str_radix(&t, 16).map_err(D::Error::custom)).transpose()
     }
 }

@@ -48,8 +48,19 @@ impl SessionDir {
         self.path.join("session.json")
     }
 
+    /// What its folder is called.
+    pub(crate) fn name(&self) -> String {
+        self.path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+    }
+
+    /// The lock of the one writer.
     pub(crate) fn lock(&self) -> PathBuf {
         self.path.join("lock")
+    }
+
+    /// The lock of whoever changes sealed files.
+    pub(crate) fn maintenance(&self) -> PathBuf {
+        self.path.join("maintenance")
     }
 
     /// Folder of a raw table.
@@ -159,6 +170,17 @@ pub(crate) fn sealed_name(name: &str) -> Option<(u64, u64)> {
         None => Some((stem.parse().ok()?, 0)),
         Some((seq, part)) => Some((seq.parse().ok()?, part.parse().ok()?)),
     }
+}
+
+/// What a sealed file is called that is damaged: with an underscore, so that no engine takes it for data.
+pub(crate) fn set_aside(file: &Path) -> PathBuf {
+    let name = file.file_name().unwrap_or_default().to_string_lossy();
+    file.with_file_name(format!("_{name}.damaged"))
+}
+
+/// Number and part that the name of such a file tells.
+pub(crate) fn set_aside_name(name: &str) -> Option<(u64, u64)> {
+    sealed_name(name.strip_prefix('_')?.strip_suffix(".damaged")?)
 }
 
 /// Leaves out the files that do not count yet: those of a segment that is still open and whose first file has not

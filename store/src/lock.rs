@@ -1,4 +1,4 @@
-//! One writer a session.
+//! Locks of a session, each a file that is held until its holder drops it or dies, however it dies.
 
 use std::path::Path;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use rustix::io::Errno;
 
 use crate::error::Result;
 
-/// The lock of a session, held until dropped or until the process dies, however it dies.
+/// A lock, held until dropped or until the process dies.
 #[derive(Debug)]
 pub(crate) struct Lock {
     file: fs::File,
@@ -20,13 +20,22 @@ pub(crate) struct Lock {
 #[derive(Debug)]
 pub(crate) enum Attempt {
     Got(Lock),
-    /// Held by the process of that number, as it wrote down itself.
-    Held(String),
+    /// Held by somebody else.
+    Held(Holder),
+}
+
+/// Who holds a lock, as it wrote down itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Holder {
+    /// The number of its process.
+    pub pid: String,
+    /// What it does, where it told that.
+    pub what: String,
 }
 
 impl Lock {
-    /// Tries to take the lock, and writes this process's number into it.
-    pub fn try_take(path: &Path) -> Result<Attempt> {
+    /// Tries to take the lock, and writes this process's number into it, and what it is about to do.
+    pub fn try_take(path: &Path, what: &str) -> Result<Attempt> {
         let file = fs::File::options()
             .create(true)
             .truncate(false)
@@ -35,24 +44,25 @@ impl Lock {
             // No link that somebody put there is written through.
             .custom_flags(libc::O_NOFOLLOW)
             .open(path)?;
-        // A reader that asks whether the session is being recorded holds it for an instant.
+        // A reader that asks whether it is held holds it for an instant.
         for _ in 0..20 {
             match flock(file.file(), FlockOperation::NonBlockingLockExclusive) {
                 Ok(()) => {
+                    let text = format!("{} {what}", std::process::id());
                     file.set_len(0)?;
-                    rustix::io::pwrite(file.file(), std::process::id().to_string().as_bytes(), 0)
-                        .map_err(|e| {
-                        let e = std::io::Error::from(e);
-                        std::io::Error::new(e.kind(), format!("{}: {e}", path.display()))
-                    })?;
+                    rustix::io::pwrite(file.file(), text.trim_end().as_bytes(), 0).map_err(
+                        |e| {
+                            let e = std::io::Error::from(e);
+                            std::io::Error::new(e.kind(), format!("{}: {e}", path.display()))
+                        },
+                    )?;
                     return Ok(Attempt::Got(Lock { file }));
                 }
                 Err(Errno::WOULDBLOCK) => std::thread::sleep(Duration::from_millis(5)),
                 Err(e) => return Err(std::io::Error::from(e).into()),
             }
         }
-        let pid = fs::read_to_string(path)?;
-        Ok(Attempt::Held(if pid.is_empty() { "(unknown)".into() } else { pid }))
+        Ok(Attempt::Held(Holder::parse(&fs::read_to_string(path)?)))
     }
 
     /// Whether the file has no name any more.
@@ -64,5 +74,13 @@ impl Lock {
     pub fn is_held(path: &Path) -> bool {
         let Ok(file) = std::fs::File::open(path) else { return false };
         matches!(flock(&file, FlockOperation::NonBlockingLockShared), Err(Errno::WOULDBLOCK))
+    }
+}
+
+impl Holder {
+    fn parse(text: &str) -> Self {
+        let (pid, what) = text.trim().split_once(' ').unwrap_or((text.trim(), ""));
+        let pid = if pid.is_empty() { "(unknown)" } else { pid };
+        Self { pid: pid.into(), what: what.into() }
     }
 }

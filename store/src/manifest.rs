@@ -122,16 +122,25 @@ pub struct FirstFrame {
 
 impl Manifest {
     pub(crate) fn read(path: &Path) -> Result<Self> {
-        let text = fs::read_to_string(path)?;
-        let wrong = |what: String| StoreError::Manifest { path: path.into(), what };
-        let manifest: Self = serde_json::from_str(&text).map_err(|e| wrong(e.to_string()))?;
-        if manifest.format > FORMAT {
-            return Err(wrong(format!(
-                "format {} is newer than this program knows ({FORMAT}): use a newer bl",
-                manifest.format
-            )));
+        Self::parse(path, &fs::read(path)?)
+    }
+
+    /// Reads its text, which is that of the file `path`.
+    pub(crate) fn parse(path: &Path, text: &[u8]) -> Result<Self> {
+        let wrong =
+            |e: serde_json::Error| StoreError::Manifest { path: path.into(), what: e.to_string() };
+        // First of all the version: a newer one may look different in everything else.
+        #[derive(Deserialize)]
+        struct Version {
+            format: u32,
         }
-        Ok(manifest)
+        match serde_json::from_slice(text) {
+            Ok(Version { format }) if format > FORMAT => Err(StoreError::Newer {
+                path: path.into(),
+                what: format!("format {format} is newer than this program knows ({FORMAT})"),
+            }),
+            _ => serde_json::from_slice(text).map_err(wrong),
+        }
     }
 
     /// Writes it, with the keys of others as they stand in the file now.

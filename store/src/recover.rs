@@ -12,6 +12,7 @@ use crate::health::{Reason, health_row};
 use crate::index;
 use crate::layout::{SealedFile, SessionDir, names_in};
 use crate::lock::{Attempt, Lock};
+use crate::maintenance::{Maintenance, Task};
 use crate::manifest::{Manifest, State};
 use crate::rest::Origin;
 use crate::seal::{Sealed, seal};
@@ -19,6 +20,7 @@ use crate::segment::{Damage, SegmentWriter};
 use crate::sequence;
 use crate::session::Session;
 use crate::storage::is_unfinished;
+use crate::verified::Verified;
 
 /// What was recovered of a session.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -43,20 +45,27 @@ pub(crate) fn recover(session: &Session) -> Result<Option<Recovered>> {
         return Ok(None);
     }
     let dir = session.dir();
-    let Attempt::Got(_lock) = Lock::try_take(&dir.lock())? else { return Ok(None) };
+    let Attempt::Got(_lock) = Lock::try_take(&dir.lock(), "")? else { return Ok(None) };
+    recover_held(&Maintenance::take(dir, Task::Recovery)?)
+}
+
+/// The same for whoever holds the writer's lock, too.
+pub(crate) fn recover_held(held: &Maintenance) -> Result<Option<Recovered>> {
+    let dir = held.dir();
     // It may have ended in order between the two looks.
     let mut manifest = Manifest::read(&dir.manifest())?;
     if manifest.state != State::Recording {
         return Ok(None);
     }
-    let mut recovered = seal_orphans(dir, &session.origin())?;
+    let origin = Origin { session: manifest.id.to_string(), node: manifest.node.clone() };
+    let mut recovered = seal_orphans(held, &origin)?;
     if !recovered.left.is_empty() {
         // It stays as it is, for the program that knows what is in there.
         return Ok(Some(recovered));
     }
     let counted = count_rows(dir)?;
     recovered.unreadable = counted.unreadable;
-    tell(dir, &session.origin(), session.manifest().anchor, &recovered)?;
+    tell(dir, &origin, manifest.anchor, &recovered)?;
     manifest.rows = count_rows(dir)?.rows;
     manifest.ended_ns = counted.last_ts.or(Some(manifest.started_ns));
     manifest.state = State::Recovered;
@@ -64,11 +73,25 @@ pub(crate) fn recover(session: &Session) -> Result<Option<Recovered>> {
     Ok(Some(recovered))
 }
 
+/// Whether there is something to seal or to remove in a session that nobody writes.
+pub(crate) fn has_orphans(dir: &SessionDir) -> Result<bool> {
+    for table in dir.raw_tables()? {
+        let is_open = !dir.open_segments(&table)?.is_empty();
+        if is_open || !unfinished(dir, &table)?.is_empty() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
 /// Seals every open segment of a session that nobody writes.
-pub(crate) fn seal_orphans(dir: &SessionDir, origin: &Origin) -> Result<Recovered> {
+pub(crate) fn seal_orphans(held: &Maintenance, origin: &Origin) -> Result<Recovered> {
+    let dir = held.dir();
     let mut recovered = Recovered::default();
     for name in dir.raw_tables()? {
-        remove_unfinished(dir, &name)?;
+        for path in unfinished(dir, &name)? {
+            dir.storage().remove_file(&path)?;
+        }
         let sealed = dir.sealed_files(&name)?;
         for (seq, path) in dir.open_segments(&name)? {
             let files: Vec<_> = sealed.iter().filter(|f| f.seq == seq).collect();
@@ -96,9 +119,14 @@ pub(crate) fn seal_orphans(dir: &SessionDir, origin: &Origin) -> Result<Recovere
     Ok(recovered)
 }
 
-/// Whether these files are all that became of a segment. One that cannot be read is made again, as the segment is there.
+/// Whether these files are all that became of a segment. One that is not as it was written is made again, as the segment is
+/// there.
 fn is_sealed(files: &[&SealedFile]) -> bool {
-    files.iter().any(|f| f.part == 0) && files.iter().all(|f| Footer::read(&f.path).is_ok())
+    let is_whole = |file: &SealedFile| match index::entry_of(&file.path) {
+        Some(entry) => Verified::default().check(&file.path, &entry).is_ok(),
+        None => Footer::read(&file.path).is_ok(),
+    };
+    files.iter().any(|f| f.part == 0) && files.iter().all(|f| is_whole(f))
 }
 
 impl Recovered {
@@ -114,17 +142,17 @@ impl Recovered {
     }
 }
 
-/// Removes Parquet files that were being written.
-fn remove_unfinished(dir: &SessionDir, table: &str) -> Result<()> {
+/// Files that were being written when their writer died.
+fn unfinished(dir: &SessionDir, table: &str) -> Result<Vec<PathBuf>> {
     let mut folders = dir.hour_folders(table)?;
     folders.extend(dir.day_folders(table)?);
     folders.push(dir.raw(table));
+    let mut files = Vec::new();
     for folder in folders {
-        for name in names_in(&folder)?.into_iter().filter(|n| is_unfinished(n)) {
-            dir.storage().remove_file(&folder.join(name))?;
-        }
+        let names = names_in(&folder)?.into_iter().filter(|n| is_unfinished(n));
+        files.extend(names.map(|n| folder.join(n)));
     }
-    Ok(())
+    Ok(files)
 }
 
 /// Writes into the session's own `health` what happened to it.

@@ -6,6 +6,7 @@ use arrow_array::RecordBatch;
 use bl_schemas::Table;
 
 use crate::error::{Result, StoreError};
+use crate::index::{self, Entry};
 use crate::layout::{SealedFile, SessionDir, that_count};
 use crate::lock::Lock;
 use crate::manifest::{Manifest, State};
@@ -31,6 +32,15 @@ pub struct Snapshot {
     pub damage: Vec<(PathBuf, Damage)>,
     /// Segments that this program cannot read, as they are of a newer format: why, each naming its file.
     pub left_out: Vec<StoreError>,
+}
+
+/// The sealed files of one table that may have rows of a span of time, and what is known of each.
+#[derive(Debug, Default)]
+pub struct Files {
+    /// Them, by their numbers, each with its rows, bytes, stamps and checksum.
+    pub files: Vec<(SealedFile, Entry)>,
+    /// Files that cannot be read, each named: what is in them is not known.
+    pub unreadable: Vec<StoreError>,
 }
 
 impl Session {
@@ -82,6 +92,24 @@ impl Session {
     pub fn has_files_of(&self, table: &str) -> Result<bool> {
         let open = self.dir.open_segments(table)?;
         Ok(!open.is_empty() || !self.dir.sealed_files(table)?.is_empty())
+    }
+
+    /// The sealed files of a raw table that may have rows from `from_ns` on and before `to_ns`, by the indexes of its days: no
+    /// file that they know is opened. [`Verified`](crate::Verified) tells whether one is as it was written.
+    ///
+    /// # Errors
+    /// When folders cannot be listed.
+    pub fn files(&self, table: &str, from_ns: i64, to_ns: i64) -> Result<Files> {
+        // As in a snapshot: the open ones first.
+        let segments = self.dir.open_segments(table)?;
+        let mut found = index::between(&self.dir, table, from_ns, to_ns)?;
+        if !segments.is_empty() {
+            // The first file of a segment may lie in another day.
+            let mut count = self.dir.sealed_files(table)?;
+            that_count(&mut count, &segments);
+            found.files.retain(|(file, _)| count.binary_search(file).is_ok());
+        }
+        Ok(found)
     }
 
     /// The rows of a raw table now: every row that has been flushed is there once.

@@ -115,7 +115,7 @@ impl dyn Storage + '_ {
         if folder.is_dir() {
             return Ok(());
         }
-        if let Some(parent) = folder.parent() {
+        if let Some(parent) = holder(folder) {
             self.create_dir_durably(parent)?;
             match self.create_dir(folder) {
                 Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {}
@@ -160,8 +160,16 @@ impl dyn Storage + '_ {
 
     /// Makes renames and removals of this name durable.
     pub(crate) fn sync_parent(&self, path: &Path) -> Result<()> {
-        Ok(path.parent().map_or(Ok(()), |folder| self.sync_dir(folder))?)
+        Ok(holder(path).map_or(Ok(()), |folder| self.sync_dir(folder))?)
     }
+}
+
+/// The folder that holds a name: of a relative one such as `new`, whose parent is no path that can be opened, the working
+/// folder.
+fn holder(path: &Path) -> Option<&Path> {
+    let parent = path.parent()?;
+    let holder = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
+    (holder != path).then_some(holder)
 }
 
 /// Where a file is written before it gets its name: hidden, so that no engine's glob takes it for data.

@@ -1,18 +1,17 @@
 //! Verification: whether everything that a session was told to keep is still there as it was written.
 
-use std::path::{Path, PathBuf};
+mod check;
 
-use crate::error::{Result, StoreError};
-use crate::index::{self, Day, Entry};
-use crate::layout::{SessionDir, names_in, sealed_name};
-use crate::merge::Survey;
-use crate::session::Session;
-use crate::storage::is_unfinished;
+use std::fmt;
+use std::path::PathBuf;
 
-/// What is to be said of one file.
+use crate::error::Result;
+use crate::layout::SessionDir;
+
+/// What is to be said of one file, or of one table. As text it is one line that names it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
-    /// The file.
+    /// The file, or the folder where no file can be named.
     pub path: PathBuf,
     /// What is the matter.
     pub kind: FindingKind,
@@ -22,13 +21,21 @@ pub struct Finding {
 
 /// What can be the matter with a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum FindingKind {
     /// It is not as it was written.
     Damaged,
+    /// It was found damaged before, and was set aside: its rows are in no answer. Told until somebody removes it.
+    SetAside,
     /// The index tells of it and it is not there: shipped by somebody, or lost.
     Gone,
+    /// Numbers of segments of which nothing is there and nothing is told: they were empty, or went with the folder of their
+    /// day.
+    Gap,
     /// Nothing is known to compare it with, or this program does not know its format.
     Unknown,
+    /// A segment that its dead recorder did not seal. Readers see its rows, and the next start seals it.
+    Orphan,
     /// It was being written when its writer died; the next start removes it.
     Unfinished,
 }
@@ -60,12 +67,7 @@ pub enum Verdict {
 impl Report {
     /// The answer in one word.
     pub fn verdict(&self) -> Verdict {
-        let of = |f: &Finding| match f.kind {
-            FindingKind::Damaged | FindingKind::Gone => Verdict::Damaged,
-            FindingKind::Unknown => Verdict::CannotTell,
-            FindingKind::Unfinished => Verdict::Whole,
-        };
-        self.findings.iter().map(of).max().unwrap_or(Verdict::Whole)
+        self.findings.iter().map(|f| f.kind.verdict()).max().unwrap_or(Verdict::Whole)
     }
 
     fn note(&mut self, path: impl Into<PathBuf>, kind: FindingKind, what: impl Into<String>) {
@@ -73,112 +75,60 @@ impl Report {
     }
 }
 
-/// Reads every file of a session's raw tables and compares it with its checksum; segments that nobody writes are decoded.
-/// Nothing is changed.
+impl FindingKind {
+    /// What a store is that has one of these.
+    pub fn verdict(self) -> Verdict {
+        match self {
+            Self::Damaged | Self::SetAside | Self::Gone => Verdict::Damaged,
+            Self::Gap | Self::Unknown => Verdict::CannotTell,
+            Self::Orphan | Self::Unfinished => Verdict::Whole,
+        }
+    }
+}
+
+impl fmt::Display for FindingKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Damaged => "damaged",
+            Self::SetAside => "set aside",
+            Self::Gone => "gone",
+            Self::Gap => "gap",
+            Self::Unknown => "cannot tell",
+            Self::Orphan => "not sealed yet",
+            Self::Unfinished => "unfinished",
+        })
+    }
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}: {}", self.path.display(), self.kind, self.what)
+    }
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Whole => "whole",
+            Self::CannotTell => "cannot tell",
+            Self::Damaged => "damaged",
+        })
+    }
+}
+
+/// Reads `session.json` and every file of a session's raw tables and compares them with what is known of them; segments that
+/// nobody writes are decoded. Nothing is changed.
 ///
 /// # Errors
 /// When folders cannot be listed. What is wrong with files is in the report.
-pub fn verify(session: &Session) -> Result<Report> {
-    let mut report = Report::default();
-    let dir = session.dir();
-    for table in dir.raw_tables()? {
-        for day in index::read(dir, &table)? {
-            check_day(&day, &mut report);
-        }
-        for folder in dir.hour_folders(&table)? {
-            check_names(&folder, &mut report)?;
-        }
-        check_segments(session, dir, &table, &mut report)?;
-    }
-    Ok(report)
+pub fn verify(dir: &SessionDir) -> Result<Report> {
+    verify_telling(dir, |_| ())
 }
 
-fn check_day(day: &Day, report: &mut Report) {
-    if let Some(what) = &day.damaged {
-        report.note(&day.folder, FindingKind::Damaged, what.clone());
-    }
-    for entry in &day.gone {
-        let path = day.folder.join(&entry.file);
-        report.note(path, FindingKind::Gone, format!("{} rows", entry.rows));
-    }
-    for e in &day.unreadable {
-        let (path, kind) = match e {
-            StoreError::Newer { path, .. } => (path.clone(), FindingKind::Unknown),
-            StoreError::Parquet { path, .. } => (path.clone(), FindingKind::Damaged),
-            _ => (day.folder.clone(), FindingKind::Damaged),
-        };
-        report.note(path, kind, e.to_string());
-    }
-    day.files.iter().for_each(|entry| check_file(&day.folder.join(&entry.file), entry, report));
-}
-
-fn check_file(path: &Path, entry: &Entry, report: &mut Report) {
-    report.files += 1;
-    let (bytes, crc32) = match index::checksum(path) {
-        Ok(found) => found,
-        Err(e) => return report.note(path, FindingKind::Damaged, e.to_string()),
-    };
-    report.bytes += bytes;
-    match entry.crc32 {
-        _ if bytes != entry.bytes => {
-            let what = format!("{bytes} bytes, {} were written", entry.bytes);
-            report.note(path, FindingKind::Damaged, what);
-        }
-        None => report.note(path, FindingKind::Unknown, "no checksum is known of it"),
-        Some(written) if written != crc32 => {
-            let what = format!("checksum {crc32:08x}, {written:08x} was written");
-            report.note(path, FindingKind::Damaged, what);
-        }
-        Some(_) => {}
-    }
-}
-
-/// Files among the sealed ones that are none.
-fn check_names(folder: &Path, report: &mut Report) -> Result<()> {
-    for name in names_in(folder)? {
-        let path = folder.join(&name);
-        if is_unfinished(&name) {
-            report.note(path, FindingKind::Unfinished, "its writer died while it wrote it");
-        } else if sealed_name(&name).is_none() {
-            report.note(path, FindingKind::Unknown, "its name is not that of a sealed file");
-        }
-    }
-    Ok(())
-}
-
-fn check_segments(
-    session: &Session,
-    dir: &SessionDir,
-    table: &str,
-    report: &mut Report,
-) -> Result<()> {
-    for name in names_in(&dir.open(table))? {
-        if name.ends_with(".wal.damaged") {
-            let what = "kept as it could not be read as a whole when it was sealed";
-            report.note(dir.open(table).join(name), FindingKind::Damaged, what);
-        }
-    }
-    if session.is_live() {
-        return Ok(());
-    }
-    let origin = session.origin();
-    for (_, path) in dir.open_segments(table)? {
-        report.segments += 1;
-        let Some(known) = bl_schemas::table(table) else {
-            report.note(path, FindingKind::Unknown, format!("table {table} is not known"));
-            continue;
-        };
-        match Survey::take(&path, known, &origin, None).map(|survey| survey.damage) {
-            Ok(damage) if damage.is_serious() => {
-                let what = format!("{} bytes of {} known rows", damage.bytes, damage.rows);
-                report.note(path, FindingKind::Damaged, what);
-            }
-            Ok(_) => {}
-            Err(e @ StoreError::Newer { .. }) => {
-                report.note(path, FindingKind::Unknown, e.to_string());
-            }
-            Err(e) => report.note(path, FindingKind::Damaged, e.to_string()),
-        }
-    }
-    Ok(())
+/// The same; `read` is told how many bytes were read, file by file.
+///
+/// # Errors
+/// As [`verify`].
+pub fn verify_telling(dir: &SessionDir, mut read: impl FnMut(u64)) -> Result<Report> {
+    check::Check::new(dir, &mut read).run()
 }

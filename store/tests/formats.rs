@@ -70,7 +70,7 @@ fn version_1_reads_as_it_was_recorded() {
         assert_eq!(tell(session), told, "{}", session.id());
         let frames = own_reader::frames(session.dir().path());
         assert_eq!((frames.len(), frames.iter().sum::<i64>()), (told.0[1], told.2));
-        let report = verify(session).unwrap();
+        let report = verify(session.dir()).unwrap();
         assert_eq!(report.verdict(), Verdict::CannotTell, "without checksums: {report:?}");
     }
     drop(root);

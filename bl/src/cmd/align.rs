@@ -1,9 +1,10 @@
 //! `bl align`: compute what each frame cost, and keep it.
 
 use anyhow::bail;
-use bl_query::latency::{Aligned, AlignedPair, LatencyOptions, Method, align};
+use bl_query::latency::{Aligned, AlignedPair, Lag, LatencyOptions, Method, align};
 use bl_query::tables::SessionFilter;
 use bl_store::Store;
+use clap::ValueEnum;
 
 use super::usage;
 use crate::config::{Config, Sources};
@@ -37,6 +38,19 @@ pub struct PairArgs {
     /// UID of the board whose power counts (default: the one with the session's first sample).
     #[arg(long, value_name = "UID")]
     pub device: Option<String>,
+    /// What is made of the meter's lag, where an ended session tells it for certain.
+    #[arg(long, value_enum, default_value = "apply")]
+    pub lag: LagName,
+}
+
+/// See [`Lag`].
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum LagName {
+    /// Samples are taken for what was so long before.
+    #[default]
+    Apply,
+    /// Samples are taken as they are stamped.
+    Ignore,
 }
 
 impl PairArgs {
@@ -59,6 +73,10 @@ impl PairArgs {
             window_ns: ns(self.window_ms.unwrap_or(pipeline.window_ms)),
             tolerance_ns: self.tolerance_ms.map_or(default.tolerance_ns, ns),
             device: self.device.clone(),
+            lag: match self.lag {
+                LagName::Apply => Lag::Apply,
+                LagName::Ignore => Lag::Ignore,
+            },
         };
         Ok(LatencyOptions { pairs, method })
     }

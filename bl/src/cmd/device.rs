@@ -48,7 +48,7 @@ struct Emulate {
     /// The same seed, the same board and readings.
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
-    /// What goes wrong: stall, short, stray, garbage, delay or unplug; @N for each N-th reply; may be repeated.
+    /// What goes wrong: stall, short, stray, garbage, delay, trickle or unplug; @N for each N-th reply; may be repeated.
     #[arg(long, value_name = "KIND[@N]")]
     fault: Vec<Fault>,
     /// How long it takes to answer: 8ms, or 4ms..40ms for uneven delays (default: none).

@@ -5,13 +5,13 @@ mod memory;
 mod prompt;
 pub mod stages;
 
-use std::io::{IsTerminal, Write};
+use std::io::IsTerminal;
 use std::path::PathBuf;
 
 use anyhow::Context;
-use bl_query::output::{TextFormat, TextWriter, write_parquet};
+use bl_export::table::{TableError, TableFormat};
 use bl_query::tables::SessionFilter;
-use bl_query::{Answer, FileTable, Query, QueryError, Runtime, Settings};
+use bl_query::{Answer, FileTable, Query, Runtime, Settings};
 use bl_store::Store;
 use clap::ValueEnum;
 
@@ -65,26 +65,14 @@ pub(super) enum Format {
 }
 
 impl Format {
-    fn of_file(path: &std::path::Path) -> Option<Self> {
-        match path.extension()?.to_str()? {
-            "csv" => Some(Format::Csv),
-            "json" => Some(Format::Json),
-            "ndjson" | "jsonl" => Some(Format::Ndjson),
-            "parquet" => Some(Format::Parquet),
-            "arrow" | "arrows" | "ipc" => Some(Format::Arrow),
-            "txt" => Some(Format::Table),
-            _ => None,
-        }
-    }
-
-    fn text(self) -> Option<TextFormat> {
+    fn name(self) -> &'static str {
         match self {
-            Format::Table => Some(TextFormat::Table),
-            Format::Csv => Some(TextFormat::Csv),
-            Format::Json => Some(TextFormat::Json),
-            Format::Ndjson => Some(TextFormat::Ndjson),
-            Format::Arrow => Some(TextFormat::Arrow),
-            Format::Parquet => None,
+            Format::Table => "table",
+            Format::Csv => "csv",
+            Format::Json => "json",
+            Format::Ndjson => "ndjson",
+            Format::Parquet => "parquet",
+            Format::Arrow => "arrow",
         }
     }
 }
@@ -139,58 +127,34 @@ async fn write(args: &Args, answer: Answer) -> anyhow::Result<()> {
         eprintln!("bl: {effect}");
         return answer.drain().await.map_err(anyhow::Error::new);
     }
-    let of_file = args.output.as_deref().and_then(Format::of_file);
-    let fallback = if args.output.is_none() && std::io::stdout().is_terminal() {
-        Format::Table
-    } else {
-        Format::Csv
+    let is_terminal = args.output.is_none() && std::io::stdout().is_terminal();
+    let fallback = if is_terminal { "table" } else { "csv" };
+    let of_file = || args.output.as_deref().and_then(TableFormat::of_file);
+    let format = match args.format {
+        Some(format) => TableFormat::named(format.name()),
+        None => of_file().or_else(|| TableFormat::named(fallback)),
     };
-    let format = args.format.or(of_file).unwrap_or(fallback);
-    match (&args.output, format.text()) {
-        (None, None) => Err(usage("parquet goes to a file: add -o FILE.parquet")),
-        (None, Some(text)) => {
-            print(answer, text, std::io::BufWriter::new(std::io::stdout().lock())).await
+    let format = format.context("this form cannot be written")?;
+    match &args.output {
+        None if !format.is_stream => {
+            Err(usage(format!("{0} goes to a file: add -o FILE.{0}", format.name)))
         }
-        (Some(path), None) => {
-            let beside = beside(path)?;
-            write_parquet(answer.into_frame(), &beside).await?;
-            appear(&beside, path)
-        }
-        (Some(path), Some(text)) => {
-            let beside = beside(path)?;
-            let file = std::fs::File::create(&beside)
-                .with_context(|| format!("cannot write {}", beside.display()))?;
-            print(answer, text, std::io::BufWriter::new(file)).await?;
-            appear(&beside, path)
-        }
+        None => format.write(answer, std::io::stdout()).await.map_err(told),
+        Some(path) => match format.write_file(answer, path).await {
+            Err(TableError::Write(e)) => {
+                Err(e).with_context(|| format!("cannot write {}", path.display()))
+            }
+            other => other.map(|_| ()).map_err(told),
+        },
     }
-}
-
-/// Writes a result as it comes.
-async fn print(answer: Answer, format: TextFormat, out: impl Write) -> anyhow::Result<()> {
-    let mut writer = TextWriter::new(format, out, &answer.schema()).map_err(output_error)?;
-    let mut batches = answer.stream().await?;
-    while let Some(batch) = batches.next().await {
-        writer.write(batch?).map_err(output_error)?;
-    }
-    writer.finish().map_err(output_error)
 }
 
 /// An error of the output as such, so that a closed pipe is seen as one.
-fn output_error(error: bl_query::DataFusionError) -> anyhow::Error {
-    match QueryError::io_kind(&error) {
-        Some(kind) => anyhow::Error::new(std::io::Error::new(kind, error.to_string())),
-        None => anyhow::Error::new(error),
+fn told(error: TableError) -> anyhow::Error {
+    match error {
+        TableError::Write(error) => error.into(),
+        other => other.into(),
     }
-}
-
-fn beside(path: &std::path::Path) -> anyhow::Result<PathBuf> {
-    let name = path.file_name().with_context(|| format!("-o {}: no file", path.display()))?;
-    Ok(path.with_file_name(format!(".{}.tmp", name.to_string_lossy())))
-}
-
-fn appear(beside: &std::path::Path, path: &std::path::Path) -> anyhow::Result<()> {
-    std::fs::rename(beside, path).with_context(|| format!("cannot write {}", path.display()))
 }
 
 fn filter(names: &[String]) -> anyhow::Result<SessionFilter> {

@@ -57,6 +57,9 @@ pub enum CxError {
     /// Stages that cannot be paired.
     #[error("{0}")]
     Stages(String),
+    /// What was asked for does not go together, or does not fit the session.
+    #[error("{0}")]
+    Order(String),
     /// A board that was not recorded.
     #[error("board {uid} was not recorded in this session; those that were: {recorded}")]
     NoBoard {
@@ -82,6 +85,7 @@ impl CxError {
                 | Self::Path { .. }
                 | Self::Several { .. }
                 | Self::Stages(_)
+                | Self::Order(_)
                 | Self::NoBoard { .. }
         )
     }

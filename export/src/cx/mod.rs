@@ -13,6 +13,7 @@ mod info;
 mod json;
 mod log;
 mod name;
+mod order;
 mod power;
 mod rows;
 mod sensors;
@@ -26,9 +27,10 @@ use bl_query::{Query, Settings};
 use bl_store::{Session, Store};
 
 pub use error::CxError;
-pub use file::{Format, StagedFile, file_name};
+pub use file::{Format, file_name};
 pub use frame::Frame;
 pub use name::Application;
+pub use order::{Defaults, Ended, Exporter, Order};
 
 use capture::Capture;
 use frame::Frames;

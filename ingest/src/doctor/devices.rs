@@ -49,7 +49,7 @@ fn cards(root: &Path, subject: &'static str, drivers: &[&str], is_asked: bool) -
 
 /// Cards that were chosen, by index, UUID or PCI address, and are none of those that NVML or the kernel shows.
 pub fn chosen_cards(root: &Path, chosen: &[String]) -> Vec<Finding> {
-    let cards = [gpu::nvml_identities(), gpu::identities(root)].concat();
+    let cards = gpu::identities(root);
     let is_there = |name: &&String| {
         let choice = Choice::only(vec![(*name).clone()]);
         cards.iter().any(|card| choice.takes(card))

@@ -17,10 +17,14 @@ struct Amd {
     mem_busy: Attribute,
     vram_used: Attribute,
     vram_total: Attribute,
+    gtt_used: Attribute,
+    gtt_total: Attribute,
+    media: Attribute,
     metrics: Attribute,
-    power: Attribute,
-    /// `average` or `instant`.
-    power_method: &'static str,
+    /// `power1_input`, the power now.
+    instant: Attribute,
+    /// `power1_average`, a mean over a time that the firmware chooses. A card has one of the two, or both.
+    average: Attribute,
     power_cap: Attribute,
     edge: Attribute,
     junction: Attribute,
@@ -45,20 +49,17 @@ impl Amd {
             Some(hwmon) => Attribute::open(root, &format!("{hwmon}/{name}")),
             None => Attribute::default(),
         };
-        // A kernel has one of the two, by what the card's firmware tells.
-        let average = sensor("power1_average");
-        let (power, power_method) = match average.is_there() {
-            true => (average, "average"),
-            false => (sensor("power1_input"), "instant"),
-        };
         Self {
             busy: device("gpu_busy_percent"),
             mem_busy: device("mem_busy_percent"),
             vram_used: device("mem_info_vram_used"),
             vram_total: device("mem_info_vram_total"),
+            gtt_used: device("mem_info_gtt_used"),
+            gtt_total: device("mem_info_gtt_total"),
+            media: device("vcn_busy_percent"),
             metrics: device("gpu_metrics"),
-            power,
-            power_method,
+            instant: sensor("power1_input"),
+            average: sensor("power1_average"),
             power_cap: sensor("power1_cap"),
             // The driver fixes what channels 1 to 3 are (edge, junction, mem), and leaves out those it lacks.
             edge: sensor("temp1_input"),
@@ -74,23 +75,32 @@ impl Amd {
 
 impl Card for Amd {
     fn read(&mut self, faults: &mut Faults) -> Result<Sample, Gone> {
-        let power = self.power.scaled(1e6, faults)?;
+        let instant = self.instant.scaled(1e6, faults)?;
+        let average = self.average.scaled(1e6, faults)?;
+        let power_w = instant.map(|watts| (watts, "instant"));
+        let media_pct = self.media.scaled(1.0, faults)?;
         let metrics = self.metrics.read(faults, Metrics::parse)?.unwrap_or_default();
         Ok(Sample {
             util_pct: self.busy.scaled(1.0, faults)?.map(|v| v as f32),
             mem_util_pct: self.mem_busy.scaled(1.0, faults)?.map(|v| v as f32),
             mem_used_bytes: self.vram_used.number(faults)?,
             mem_total_bytes: self.vram_total.number(faults)?,
-            power_w: power.map(|watts| (watts, self.power_method)),
+            gtt_used_bytes: self.gtt_used.number(faults)?,
+            gtt_total_bytes: self.gtt_total.number(faults)?,
+            power_w: power_w.or(average.map(|watts| (watts, "average"))),
+            power_average_w: average,
             power_limit_w: self.power_cap.scaled(1e6, faults)?,
+            gfx_power_w: metrics.gfx_power_w,
+            cores_power_w: metrics.cores_power_w,
             energy_j: metrics.energy_j,
             temp_c: self.edge.scaled(1e3, faults)?.map(|v| v as f32),
             hotspot_c: self.junction.scaled(1e3, faults)?.map(|v| v as f32),
             mem_temp_c: self.mem_temp.scaled(1e3, faults)?.map(|v| v as f32),
             core_mhz: self.core_clock.scaled(1e6, faults)?.map(|v| v as f32),
             mem_mhz: self.mem_clock.scaled(1e6, faults)?.map(|v| v as f32),
-            fan_pct: self.pwm.scaled(2.55, faults)?.map(|v| v as f32),
-            fan_rpm: self.fan.number(faults)?.and_then(|v| v.try_into().ok()),
+            fan_pct: [self.pwm.scaled(2.55, faults)?.map(|v| v as f32), None, None],
+            fan_rpm: [self.fan.number(faults)?.and_then(|v| v.try_into().ok()), None, None],
+            media_pct: media_pct.or(metrics.media_pct).map(|v| v as f32),
             throttle: metrics.throttle,
             ..Sample::default()
         })

@@ -25,7 +25,7 @@ impl Choice {
 /// Which card it is.
 #[derive(Debug, Clone)]
 pub(crate) struct Identity {
-    /// Index within the vendor's driver.
+    /// Its place among the graphics cards of this machine, whoever made them.
     pub(super) index: i16,
     /// NVML's UUID, else the PCI address.
     pub(crate) uuid: String,
@@ -46,125 +46,136 @@ impl Identity {
 /// One sample of a card; the columns of table `gpu`, in their units.
 #[derive(Debug, Default, Clone, PartialEq)]
 pub(super) struct Sample {
+    /// Whether the card sleeps, so that it was not asked for anything else.
+    pub(super) asleep: Option<bool>,
     pub(super) util_pct: Option<f32>,
     pub(super) mem_util_pct: Option<f32>,
     pub(super) mem_used_bytes: Option<i64>,
     pub(super) mem_total_bytes: Option<i64>,
+    pub(super) gtt_used_bytes: Option<i64>,
+    pub(super) gtt_total_bytes: Option<i64>,
     /// Power, and what it is: `energy`, `instant`, `average` or `driver`.
     pub(super) power_w: Option<(f64, &'static str)>,
+    pub(super) power_average_w: Option<f64>,
     pub(super) power_limit_w: Option<f64>,
+    pub(super) gfx_power_w: Option<f64>,
+    pub(super) cores_power_w: Option<f64>,
     pub(super) energy_j: Option<f64>,
     pub(super) temp_c: Option<f32>,
     pub(super) hotspot_c: Option<f32>,
     pub(super) mem_temp_c: Option<f32>,
     pub(super) core_mhz: Option<f32>,
     pub(super) mem_mhz: Option<f32>,
-    pub(super) fan_pct: Option<f32>,
-    pub(super) fan_rpm: Option<i32>,
+    /// Fans 1 to 3.
+    pub(super) fan_pct: [Option<f32>; FANS],
+    pub(super) fan_rpm: [Option<i32>; FANS],
     pub(super) pcie_rx_bytes_per_s: Option<f64>,
     pub(super) pcie_tx_bytes_per_s: Option<f64>,
     pub(super) encoder_pct: Option<f32>,
     pub(super) decoder_pct: Option<f32>,
+    pub(super) media_pct: Option<f32>,
     pub(super) throttle: Option<i64>,
+    pub(super) held_by_power_ns: Option<i64>,
+    pub(super) held_by_heat_ns: Option<i64>,
+    pub(super) ecc_corrected: Option<i64>,
+    pub(super) ecc_uncorrected: Option<i64>,
     pub(super) pstate: Option<i16>,
 }
+
+/// How many fans of a card have columns.
+pub(super) const FANS: usize = 3;
+
+type Column<T> = (&'static str, fn(&Sample) -> Option<T>);
+
+const F32: [Column<f32>; 13] = [
+    ("util_pct", |s| s.util_pct),
+    ("mem_util_pct", |s| s.mem_util_pct),
+    ("temp_c", |s| s.temp_c),
+    ("hotspot_c", |s| s.hotspot_c),
+    ("mem_temp_c", |s| s.mem_temp_c),
+    ("core_mhz", |s| s.core_mhz),
+    ("mem_mhz", |s| s.mem_mhz),
+    ("fan_pct", |s| s.fan_pct[0]),
+    ("fan2_pct", |s| s.fan_pct[1]),
+    ("fan3_pct", |s| s.fan_pct[2]),
+    ("encoder_pct", |s| s.encoder_pct),
+    ("decoder_pct", |s| s.decoder_pct),
+    ("media_pct", |s| s.media_pct),
+];
+const F64: [Column<f64>; 8] = [
+    ("power_w", |s| s.power_w.map(|(watts, _)| watts)),
+    ("power_average_w", |s| s.power_average_w),
+    ("power_limit_w", |s| s.power_limit_w),
+    ("gfx_power_w", |s| s.gfx_power_w),
+    ("cores_power_w", |s| s.cores_power_w),
+    ("energy_j", |s| s.energy_j),
+    ("pcie_rx_bytes_per_s", |s| s.pcie_rx_bytes_per_s),
+    ("pcie_tx_bytes_per_s", |s| s.pcie_tx_bytes_per_s),
+];
+const I64: [Column<i64>; 9] = [
+    ("mem_used_bytes", |s| s.mem_used_bytes),
+    ("mem_total_bytes", |s| s.mem_total_bytes),
+    ("gtt_used_bytes", |s| s.gtt_used_bytes),
+    ("gtt_total_bytes", |s| s.gtt_total_bytes),
+    ("throttle", |s| s.throttle),
+    ("held_by_power_ns", |s| s.held_by_power_ns),
+    ("held_by_heat_ns", |s| s.held_by_heat_ns),
+    ("ecc_corrected", |s| s.ecc_corrected),
+    ("ecc_uncorrected", |s| s.ecc_uncorrected),
+];
+const I32: [Column<i32>; 3] =
+    [("fan_rpm", |s| s.fan_rpm[0]), ("fan2_rpm", |s| s.fan_rpm[1]), ("fan3_rpm", |s| s.fan_rpm[2])];
+/// Who the card is, and what is of a type of its own.
+const OTHER: [&str; 7] = ["gpu", "uuid", "vendor", "name", "asleep", "power_method", "pstate"];
 
 /// Rows of table `gpu`.
 pub(super) struct GpuTable {
     pub(super) rows: Rows,
-    columns: [ColumnIndex; COLUMNS.len()],
+    f32: [ColumnIndex; F32.len()],
+    f64: [ColumnIndex; F64.len()],
+    i64: [ColumnIndex; I64.len()],
+    i32: [ColumnIndex; I32.len()],
+    other: [ColumnIndex; OTHER.len()],
 }
-
-const COLUMNS: [&str; 25] = [
-    "gpu",
-    "uuid",
-    "vendor",
-    "name",
-    "util_pct",
-    "mem_util_pct",
-    "mem_used_bytes",
-    "mem_total_bytes",
-    "power_w",
-    "power_method",
-    "power_limit_w",
-    "energy_j",
-    "temp_c",
-    "hotspot_c",
-    "mem_temp_c",
-    "core_mhz",
-    "mem_mhz",
-    "fan_pct",
-    "fan_rpm",
-    "pcie_rx_bytes_per_s",
-    "pcie_tx_bytes_per_s",
-    "encoder_pct",
-    "decoder_pct",
-    "throttle",
-    "pstate",
-];
 
 impl GpuTable {
     pub(super) fn new() -> Self {
         let rows = rows_of("gpu");
-        let columns = COLUMNS.map(|name| rows.column(name));
-        Self { rows, columns }
+        Self {
+            f32: F32.map(|(name, _)| rows.column(name)),
+            f64: F64.map(|(name, _)| rows.column(name)),
+            i64: I64.map(|(name, _)| rows.column(name)),
+            i32: I32.map(|(name, _)| rows.column(name)),
+            other: OTHER.map(|name| rows.column(name)),
+            rows,
+        }
     }
 
     pub(super) fn add(&mut self, ts: i64, source: &str, card: &Identity, sample: &Sample) {
-        let [
-            gpu,
-            uuid,
-            vendor,
-            name,
-            util,
-            mem_util,
-            mem_used,
-            mem_total,
-            power,
-            power_method,
-            power_limit,
-            energy,
-            temp,
-            hotspot,
-            mem_temp,
-            core_mhz,
-            mem_mhz,
-            fan_pct,
-            fan_rpm,
-            pcie_rx,
-            pcie_tx,
-            encoder,
-            decoder,
-            throttle,
-            pstate,
-        ] = self.columns;
         let rows = &mut self.rows;
         rows.begin(ts, source);
+        let [gpu, uuid, vendor, name, asleep, power_method, pstate] = self.other;
         rows.i16(gpu, card.index);
         rows.str(uuid, card.uuid.as_str());
         rows.str(vendor, card.vendor);
         rows.str(name, card.name.as_str());
-        rows.f32(util, sample.util_pct);
-        rows.f32(mem_util, sample.mem_util_pct);
-        rows.i64(mem_used, sample.mem_used_bytes);
-        rows.i64(mem_total, sample.mem_total_bytes);
-        rows.f64(power, sample.power_w.map(|(watts, _)| watts));
+        if let Some(is_asleep) = sample.asleep {
+            rows.bool(asleep, is_asleep);
+        }
         rows.str(power_method, sample.power_w.map(|(_, method)| method));
-        rows.f64(power_limit, sample.power_limit_w);
-        rows.f64(energy, sample.energy_j);
-        rows.f32(temp, sample.temp_c);
-        rows.f32(hotspot, sample.hotspot_c);
-        rows.f32(mem_temp, sample.mem_temp_c);
-        rows.f32(core_mhz, sample.core_mhz);
-        rows.f32(mem_mhz, sample.mem_mhz);
-        rows.f32(fan_pct, sample.fan_pct);
-        rows.i32(fan_rpm, sample.fan_rpm);
-        rows.f64(pcie_rx, sample.pcie_rx_bytes_per_s);
-        rows.f64(pcie_tx, sample.pcie_tx_bytes_per_s);
-        rows.f32(encoder, sample.encoder_pct);
-        rows.f32(decoder, sample.decoder_pct);
-        rows.i64(throttle, sample.throttle);
         rows.i16(pstate, sample.pstate);
+        for (column, (_, of)) in self.f32.iter().zip(F32) {
+            rows.f32(*column, of(sample));
+        }
+        for (column, (_, of)) in self.f64.iter().zip(F64) {
+            rows.f64(*column, of(sample));
+        }
+        for (column, (_, of)) in self.i64.iter().zip(I64) {
+            rows.i64(*column, of(sample));
+        }
+        for (column, (_, of)) in self.i32.iter().zip(I32) {
+            rows.i32(*column, of(sample));
+        }
     }
 }
 
@@ -191,7 +202,11 @@ mod tests {
     #[test]
     fn every_column_of_the_table_is_written() {
         let table = bl_schemas::table("gpu").unwrap();
-        let own: Vec<_> = table.columns.iter().map(|c| c.name.as_str()).skip(4).collect();
-        assert_eq!(own, COLUMNS);
+        let mut own: Vec<_> = table.columns.iter().map(|c| c.name.as_str()).skip(4).collect();
+        let numbers = F32.map(|c| c.0).into_iter().chain(F64.map(|c| c.0)).chain(I64.map(|c| c.0));
+        let mut written: Vec<_> = numbers.chain(I32.map(|c| c.0)).chain(OTHER).collect();
+        own.sort_unstable();
+        written.sort_unstable();
+        assert_eq!(own, written);
     }
 }

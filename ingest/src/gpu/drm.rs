@@ -6,14 +6,15 @@ use std::time::Duration;
 use bl_store::clock::monotonic_ns;
 
 use super::card::{Choice, GpuTable, Identity, Sample};
-use super::{amd, intel};
-use crate::source::{Context, Faults, LOOK_AGAIN, Reason, Source, SourceError, sample_at};
+use super::pci::Roster;
+use super::{CARDS_COME, amd, intel};
+use crate::source::{Context, Faults, Reason, Source, SourceError, sample_at};
 use crate::sysfs::{Attribute, Gone, KernelFile, KernelFileError};
 
 const CLASS: &str = "sys/class/drm";
 
 /// How often cards that came are looked for.
-const SEARCH_NS: i64 = 10_000_000_000;
+const SEARCH_NS: i64 = CARDS_COME.as_nanos() as i64;
 
 /// A vendor whose cards are sampled.
 #[derive(Debug)]
@@ -36,24 +37,29 @@ pub(super) trait Card: Send {
 
 /// Samples table `gpu` for all cards of one vendor.
 ///
-/// A card that sleeps (runtime power management) is not woken: its samples are null.
+/// A card that sleeps (runtime power management) is not woken: its samples are null, but for `asleep`.
 #[derive(Debug)]
 pub struct DrmSource {
     vendor: &'static Vendor,
     root: PathBuf,
     hz: f64,
     choice: Choice,
+    roster: Roster,
 }
 
 impl DrmSource {
     /// Samples `hz` times a second the chosen cards of amdgpu that lie under `root` (`/`, but for tests).
     pub fn amd(root: impl Into<PathBuf>, hz: f64, choice: Choice) -> Self {
-        Self { vendor: &amd::VENDOR, root: root.into(), hz, choice }
+        Self::new(&amd::VENDOR, root.into(), hz, choice)
     }
 
     /// Samples `hz` times a second the chosen cards of i915 and xe that lie under `root` (`/`, but for tests).
     pub fn intel(root: impl Into<PathBuf>, hz: f64, choice: Choice) -> Self {
-        Self { vendor: &intel::VENDOR, root: root.into(), hz, choice }
+        Self::new(&intel::VENDOR, root.into(), hz, choice)
+    }
+
+    fn new(vendor: &'static Vendor, root: PathBuf, hz: f64, choice: Choice) -> Self {
+        Self { vendor, root, hz, choice, roster: Roster::default() }
     }
 }
 
@@ -64,15 +70,16 @@ impl Source for DrmSource {
 
     /// What is not there may come later: by its driver, or at an external port.
     fn back_off(&self) -> (Duration, Duration) {
-        (LOOK_AGAIN, LOOK_AGAIN)
+        (CARDS_COME, CARDS_COME)
     }
 
     fn run(&mut self, context: &Context) -> Result<(), SourceError> {
-        let Self { vendor, root, hz, choice } = self;
+        let Self { vendor, root, hz, choice, roster } = self;
         let (mut cards, mut table) = (Vec::new(), GpuTable::new());
         let found = context.watched(Duration::ZERO, || find(root, vendor.drivers));
         let refused = found.refused.first().map(ToString::to_string);
-        open_new(vendor, root, choice, found, &mut cards, context);
+        let mut seek = Seek { vendor, root, choice, roster };
+        open_new(&mut seek, found, &mut cards, context);
         if let Some(text) = refused.filter(|_| cards.is_empty()) {
             return Err(SourceError::Denied(format!("{text}: let the user of bl read it")));
         }
@@ -91,7 +98,7 @@ impl Source for DrmSource {
                 search_ns = monotonic_ns() + SEARCH_NS;
                 let found = find(root, vendor.drivers);
                 drop_gone(&found, &mut cards, context);
-                for who in open_new(vendor, root, choice, found, &mut cards, context) {
+                for who in open_new(&mut seek, found, &mut cards, context) {
                     context.health(Reason::Up, 1, format!("{who} has come"));
                 }
             }
@@ -130,8 +137,8 @@ impl Opened {
     ) -> bool {
         let from_ns = monotonic_ns();
         let sample = self.asleep(faults).and_then(|asleep| match asleep {
-            true => Ok(Sample::default()),
-            false => self.card.read(faults),
+            Some(true) => Ok(Sample { asleep, ..Sample::default() }),
+            _ => Ok(Sample { asleep, ..self.card.read(faults)? }),
         });
         let at_ns = from_ns + (monotonic_ns() - from_ns) / 2;
         match sample {
@@ -146,14 +153,31 @@ impl Opened {
         }
     }
 
-    fn asleep(&mut self, faults: &mut Faults) -> Result<bool, Gone> {
-        let status = self.runtime_status.read(faults, |text| Some(text.starts_with(b"suspend")))?;
-        Ok(status == Some(true))
+    fn asleep(&mut self, faults: &mut Faults) -> Result<Option<bool>, Gone> {
+        self.runtime_status.read(faults, is_asleep)
     }
 
     fn who(&self) -> String {
         format!("{} at {}", self.identity.name, self.identity.uuid)
     }
+}
+
+/// What `power/runtime_status` says: `suspended`, or `suspending` on the way there. `None` where the kernel does not
+/// manage the card's power (`unsupported`), so that it cannot be known.
+pub(super) fn is_asleep(runtime_status: &[u8]) -> Option<bool> {
+    match runtime_status.trim_ascii() {
+        b"suspended" | b"suspending" => Some(true),
+        b"active" | b"resuming" => Some(false),
+        _ => None,
+    }
+}
+
+/// Which cards are looked for, and where.
+pub(super) struct Seek<'a> {
+    pub(super) vendor: &'a Vendor,
+    pub(super) root: &'a Path,
+    pub(super) choice: &'a Choice,
+    pub(super) roster: &'a mut Roster,
 }
 
 /// Drops the cards that the kernel no longer shows.
@@ -169,16 +193,15 @@ fn drop_gone(found: &Search, cards: &mut Vec<Opened>, context: &Context) {
 
 /// Opens the chosen cards among those found that are not open yet, and returns which.
 pub(super) fn open_new(
-    vendor: &Vendor,
-    root: &Path,
-    choice: &Choice,
+    seek: &mut Seek,
     found: Search,
     cards: &mut Vec<Opened>,
     context: &Context,
 ) -> Vec<String> {
+    let Seek { vendor, root, choice, roster } = seek;
     let mut opened = Vec::new();
-    for (index, found) in found.cards.into_iter().enumerate() {
-        let identity = found.identity(index, vendor);
+    for found in found.cards {
+        let identity = found.identity(roster.index(root, &found.pci_address), vendor);
         if cards.iter().any(|c| c.folder == found.folder) || !choice.takes(&identity) {
             continue;
         }
@@ -200,12 +223,13 @@ pub(crate) fn card_names(root: &Path, drivers: &[&str]) -> Vec<String> {
 }
 
 /// The cards of AMD and Intel, as they are chosen.
-pub(crate) fn identities(root: &Path) -> Vec<Identity> {
-    let of = |vendor: &'static Vendor| {
-        let cards = find(root, vendor.drivers).cards.into_iter().enumerate();
-        cards.map(|(index, card)| card.identity(index, vendor))
+pub(super) fn identities(root: &Path) -> Vec<Identity> {
+    let mut roster = Roster::default();
+    let mut of = |vendor: &'static Vendor| -> Vec<_> {
+        let cards = find(root, vendor.drivers).cards.into_iter();
+        cards.map(|card| card.identity(roster.index(root, &card.pci_address), vendor)).collect()
     };
-    of(&amd::VENDOR).chain(of(&intel::VENDOR)).collect()
+    [of(&amd::VENDOR), of(&intel::VENDOR)].concat()
 }
 
 /// What was found of some drivers' cards.
@@ -226,9 +250,9 @@ struct Found {
 }
 
 impl Found {
-    fn identity(&self, index: usize, vendor: &Vendor) -> Identity {
+    fn identity(&self, index: i16, vendor: &Vendor) -> Identity {
         Identity {
-            index: index as i16,
+            index,
             uuid: self.pci_address.clone(),
             vendor: vendor.name,
             name: self.name.clone(),
@@ -311,7 +335,10 @@ mod tests {
         let root = fixture("gpu/amd-old");
         let search = |cards: &mut Vec<Opened>| {
             let found = find(&root, LEAVING.drivers);
-            open_new(&LEAVING, &root, &Choice::default(), found, cards, &context);
+            let (choice, mut roster) = (Choice::default(), Roster::default());
+            let mut seek =
+                Seek { vendor: &LEAVING, root: &root, choice: &choice, roster: &mut roster };
+            open_new(&mut seek, found, cards, &context);
         };
         search(&mut cards);
         search(&mut cards);

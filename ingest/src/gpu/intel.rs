@@ -75,7 +75,7 @@ impl Card for Intel {
             core_mhz: self.clock.scaled(1.0, faults)?.map(|v| v as f32),
             temp_c: self.temp.scaled(1e3, faults)?.map(|v| v as f32),
             mem_temp_c: self.mem_temp.scaled(1e3, faults)?.map(|v| v as f32),
-            fan_rpm: self.fan.number(faults)?.and_then(|v| v.try_into().ok()),
+            fan_rpm: [self.fan.number(faults)?.and_then(|v| v.try_into().ok()), None, None],
             ..Sample::default()
         })
     }

@@ -1,18 +1,24 @@
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::Path;
 
+use arrow_array::cast::AsArray;
 use arrow_array::{Array, RecordBatch};
 
 use super::card::{Choice, GpuTable};
-use super::drm::{DrmSource, Opened, Vendor, find, open_new};
+use super::drm::{DrmSource, Opened, Seek, Vendor, find, open_new};
+use super::pci::Roster;
 use super::{NvidiaSource, amd, intel};
 use crate::source::kept::*;
 use crate::source::{Context, Faults, Source, SourceError, SourceState};
+use nvidia::{FIRST, stub};
+
+mod nvidia;
 
 fn open(vendor: &Vendor, root: &Path, context: &Context) -> Vec<Opened> {
     let mut cards = Vec::new();
     let found = find(root, vendor.drivers);
-    open_new(vendor, root, &Choice::default(), found, &mut cards, context);
+    let (choice, mut roster) = (Choice::default(), Roster::default());
+    let mut seek = Seek { vendor, root, choice: &choice, roster: &mut roster };
+    open_new(&mut seek, found, &mut cards, context);
     cards
 }
 
@@ -25,6 +31,11 @@ fn sample(cards: &mut Vec<Opened>, context: &Context) -> RecordBatch {
 
 fn card(batch: &RecordBatch, uuid: &str) -> RecordBatch {
     row(batch, "uuid", uuid)
+}
+
+fn whether(row: &RecordBatch, column: &str) -> Option<bool> {
+    let column = row[column].as_boolean();
+    column.is_valid(0).then(|| column.value(0))
 }
 
 /// Columns of the card itself that are not null.
@@ -60,9 +71,84 @@ fn amd_cards_of_a_workstation() {
     assert_eq!(int(&big, "mem_total_bytes"), Some(25_753_026_560));
     assert_eq!(int(&big, "throttle"), Some(1 << 36 | 2));
     assert_eq!(float(&big, "energy_j"), None);
+    assert_eq!(whether(&big, "asleep"), Some(false));
     // The second one sleeps, and was left asleep.
-    assert!(known(&card(&batch, "0000:13:00.0")).is_empty());
+    let asleep = card(&batch, "0000:13:00.0");
+    assert_eq!(known(&asleep), ["asleep"]);
+    assert_eq!(whether(&asleep, "asleep"), Some(true));
     assert!(kept.health().is_empty());
+}
+
+/// Kernels since 6.3 show both of some cards: the mean of a time that the firmware chooses, and the power now.
+#[test]
+fn of_two_powers_the_instant_one_wins_and_both_are_kept() {
+    let (kept, context) = kept();
+    let root = changeable("gpu/amd-workstation");
+    let device = root.path().join("sys/class/drm/card0/device");
+    let write = |file: &str, text: &str| std::fs::write(device.join(file), text).unwrap();
+    write("hwmon/hwmon3/power1_input", "287000000\n");
+    write("mem_info_gtt_used", "104857600\n");
+    write("mem_info_gtt_total", "33554432000\n");
+    write("vcn_busy_percent", "12\n");
+    let batch = sample(&mut open(&amd::VENDOR, root.path(), &context), &context);
+    let card = card(&batch, "0000:03:00.0");
+    assert_eq!(float(&card, "power_w"), Some(287.0));
+    assert_eq!(strings(&card, "power_method"), ["instant"]);
+    assert_eq!(float(&card, "power_average_w"), Some(312.0));
+    assert_eq!(int(&card, "gtt_used_bytes"), Some(100 << 20));
+    assert_eq!(int(&card, "gtt_total_bytes"), Some(33_554_432_000));
+    assert_eq!(float(&card, "media_pct"), Some(12.0));
+    assert!(kept.health().is_empty());
+}
+
+/// A card on the bus of a tree, as the kernel shows it.
+fn plug(root: &Path, address: &str, vendor: &str, driver: &str, status: &str) {
+    let folder = root.join("sys/bus/pci/devices").join(address);
+    std::fs::create_dir_all(folder.join("power")).unwrap();
+    std::fs::write(folder.join("class"), "0x030000\n").unwrap();
+    std::fs::write(folder.join("vendor"), format!("{vendor}\n")).unwrap();
+    std::fs::write(folder.join("power/runtime_status"), format!("{status}\n")).unwrap();
+    let driver = format!("../../../../bus/pci/drivers/{driver}");
+    std::os::unix::fs::symlink(driver, folder.join("driver")).unwrap();
+}
+
+#[test]
+fn an_index_chooses_one_card_of_all_vendors() {
+    let (kept, context) = kept();
+    let root = changeable("gpu/amd-workstation");
+    plug(root.path(), "0000:00:02.0", "0x8086", "i915", "active");
+    plug(root.path(), "0000:01:00.0", "0x10de", "nvidia", "active");
+    plug(root.path(), "0000:03:00.0", "0x1002", "amdgpu", "active");
+    plug(root.path(), "0000:13:00.0", "0x1002", "amdgpu", "suspended");
+    let only = |index: &str| Choice::only(vec![index.to_owned()]);
+    let error = DrmSource::amd(root.path(), 20.0, only("0")).run(&context).unwrap_err();
+    assert!(matches!(error, SourceError::Retry(_)), "0 is Intel's: {error}");
+    let library = stub(root.path(), &[]);
+    let nvml = || NvidiaSource::new(20.0, only("1")).with_library(&library).with_root(root.path());
+    run_until(&mut nvml(), &kept, &context, |kept| !kept.of("gpu").is_empty());
+    let (kept_amd, context) = super::tests::kept();
+    let mut amd = DrmSource::amd(root.path(), 20.0, only("2"));
+    run_until(&mut amd, &kept_amd, &context, |kept| !kept.of("gpu").is_empty());
+    let identity = |batch: &RecordBatch| {
+        use arrow_array::types::Int16Type;
+        let index = batch["gpu"].as_primitive::<Int16Type>().value(0);
+        (batch.num_rows(), index, strings(batch, "uuid").remove(0))
+    };
+    assert_eq!(identity(&kept.of("gpu")[0]), (1, 1, FIRST.to_owned()));
+    assert_eq!(identity(&kept_amd.of("gpu")[0]), (1, 2, "0000:03:00.0".to_owned()));
+}
+
+#[test]
+fn what_is_not_there_is_looked_for_every_ten_seconds() {
+    let ten = std::time::Duration::from_secs(10);
+    let sources: [Box<dyn Source>; 3] = [
+        Box::new(NvidiaSource::new(10.0, Choice::default())),
+        Box::new(DrmSource::amd("/", 10.0, Choice::default())),
+        Box::new(DrmSource::intel("/", 10.0, Choice::default())),
+    ];
+    for source in sources {
+        assert_eq!(source.back_off(), (ten, ten), "{}", source.name());
+    }
 }
 
 #[test]
@@ -96,7 +182,7 @@ fn intel_cards_of_both_drivers() {
     let first = sample(&mut cards, &context);
     assert_eq!(strings(&first, "uuid"), ["0000:07:00.0", "0000:03:00.0"]);
     let xe = card(&first, "0000:07:00.0");
-    assert_eq!(known(&xe), ["energy_j", "temp_c", "mem_temp_c", "core_mhz", "fan_rpm"]);
+    assert_eq!(known(&xe), ["asleep", "energy_j", "temp_c", "mem_temp_c", "core_mhz", "fan_rpm"]);
     assert_eq!([float(&xe, "core_mhz"), float(&xe, "mem_temp_c")], [Some(2850.0), Some(60.0)]);
     let i915 = card(&first, "0000:03:00.0");
     assert_eq!(float(&i915, "core_mhz"), Some(2100.0));
@@ -135,111 +221,4 @@ fn a_recording_of_one_chosen_card() {
     assert!(batches.len() >= 3);
     assert!(batches.iter().all(|b| strings(b, "source") == ["gpu.amd"]));
     assert_eq!(context.status().state().0, SourceState::Up);
-}
-
-/// Compiles the stand-in for NVIDIA's library.
-fn stub(dir: &Path, defines: &[&str]) -> PathBuf {
-    let library = dir.join("libnvidia-ml-stub.so");
-    let source = fixture("nvml").join("stub.c");
-    let output = Command::new("cc")
-        .args(["-shared", "-fPIC", "-o"])
-        .arg(&library)
-        .arg(source)
-        .args(defines)
-        .output()
-        .expect("a C compiler, which linking Rust needs too");
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    library
-}
-
-const FIRST: &str = "GPU-00000000-0000-0000-0000-000000000000";
-const SECOND: &str = "GPU-00000000-0000-0000-0000-000000000001";
-
-#[test]
-fn two_nvidia_cards_and_what_one_does_not_support() {
-    let (kept, context) = kept();
-    let dir = tempfile::tempdir().unwrap();
-    let library = stub(dir.path(), &[]);
-    let mut source = NvidiaSource::new(20.0, Choice::default()).with_library(library);
-    run_until(&mut source, &kept, &context, |kept| kept.of("gpu").len() >= 4);
-    let batches = kept.of("gpu");
-    assert!(batches.len() >= 4);
-
-    let new = card(&batches[0], FIRST);
-    assert_eq!(strings(&new, "name"), ["NVIDIA GeForce RTX 4090"]);
-    let floats = [
-        ("util_pct", 98.0),
-        ("power_w", 431.25),
-        ("power_limit_w", 450.0),
-        ("energy_j", 1000.002),
-        ("temp_c", 60.0),
-        ("mem_temp_c", 84.0),
-        ("core_mhz", 2520.0),
-        ("mem_mhz", 10501.0),
-        ("fan_pct", 55.0),
-        ("pcie_rx_bytes_per_s", 2e6),
-        ("pcie_tx_bytes_per_s", 1e6),
-        ("encoder_pct", 12.0),
-    ];
-    for (column, value) in floats {
-        assert_eq!(float(&new, column), Some(value), "{column}");
-    }
-    assert_eq!(strings(&new, "power_method"), ["instant"]);
-    assert_eq!([int(&new, "mem_used_bytes"), int(&new, "throttle")], [Some(3 << 30), Some(4)]);
-    // The decoder answers every second time, and PCIe is asked once a second.
-    assert_eq!(float(&new, "decoder_pct"), None);
-    assert_eq!(float(&card(&batches[1], FIRST), "decoder_pct"), Some(3.0));
-    assert_eq!(float(&card(&batches[1], FIRST), "pcie_rx_bytes_per_s"), None);
-
-    for batch in &batches {
-        let old = card(batch, SECOND);
-        for never in
-            ["energy_j", "mem_temp_c", "fan_pct", "fan_rpm", "pcie_rx_bytes_per_s", "pstate"]
-        {
-            assert_eq!(old[never].null_count(), 1, "{never}");
-        }
-        assert_eq!(float(&old, "power_w"), Some(42.5));
-        assert_eq!(strings(&old, "power_method"), ["driver"]);
-    }
-    let unsupported: Vec<_> =
-        kept.health().into_iter().filter(|(reason, ..)| reason == "unsupported").collect();
-    assert_eq!(unsupported.len(), 2, "once a card: {unsupported:?}");
-    assert!(unsupported[0].2.ends_with("does not support: fan rpm"), "{unsupported:?}");
-    assert_eq!(unsupported[1].1, 7, "{unsupported:?}");
-}
-
-#[test]
-fn a_card_that_falls_off_the_bus_leaves_the_other_alone() {
-    let (kept, context) = kept();
-    let dir = tempfile::tempdir().unwrap();
-    let library = stub(dir.path(), &["-DLOSE_AFTER=2", "-DNO_INSTANT_POWER"]);
-    let mut source = NvidiaSource::new(20.0, Choice::default()).with_library(&library);
-    run_until(&mut source, &kept, &context, |kept| kept.of("gpu").len() >= 6);
-    let batches = kept.of("gpu");
-    let rows: Vec<_> = batches.iter().map(RecordBatch::num_rows).collect();
-    assert_eq!(rows[..6], [2, 2, 1, 1, 1, 1]);
-    // Without instant power, the energy counter tells it: 2 mJ a sample, but for the first.
-    assert_eq!(float(&card(&batches[0], FIRST), "power_w"), None);
-    let later = card(&batches[3], FIRST);
-    assert!(float(&later, "power_w").is_some_and(|w| w > 0.0 && w <= 2000.0), "{later:?}");
-    assert_eq!(strings(&later, "power_method"), ["energy"]);
-    let gone: Vec<_> =
-        kept.health().into_iter().filter(|(reason, ..)| reason == "unplugged").collect();
-    assert_eq!(gone.len(), 1);
-    assert!(gone[0].2.contains(SECOND), "{gone:?}");
-
-    // Alone, it leaves nothing to sample: NVML is to be started anew.
-    let (_, context) = super::tests::kept();
-    let choice = Choice::only(vec![SECOND.to_owned()]);
-    let error = NvidiaSource::new(20.0, choice).with_library(&library).run(&context).unwrap_err();
-    assert!(matches!(error, SourceError::Retry(_)), "{error}");
-}
-
-#[test]
-fn a_machine_without_nvml_is_one_line() {
-    let (_, context) = kept();
-    let mut source = NvidiaSource::new(10.0, Choice::default()).with_library("/nowhere/nvml.so");
-    let error = source.run(&context).unwrap_err();
-    assert!(matches!(error, SourceError::Retry(_)));
-    assert!(!error.to_string().contains('\n') && error.to_string().contains("libnvidia-ml"));
 }

@@ -4,7 +4,7 @@ use super::*;
 use crate::source::kept::*;
 
 fn chips(root: &Path) -> Chips {
-    let mut chips = Chips::default();
+    let mut chips = Chips::new(10.0, Rates::default());
     chips.search(root, |_, _| {});
     chips
 }
@@ -12,7 +12,7 @@ fn chips(root: &Path) -> Chips {
 fn sample(chips: &mut Chips, context: &Context) -> RecordBatch {
     let (mut table, mut faults) = (Table::new(), Faults::default());
     for watched in &mut chips.list {
-        watched.rests_until_ns = 0;
+        (watched.rests_until_ns, watched.due_ns) = (0, 0);
         watched.sample(&mut table, context, &mut faults);
     }
     faults.tell_all(context);
@@ -98,6 +98,38 @@ fn a_machine_without_sensors_is_one_line() {
     let empty = tempfile::tempdir().unwrap();
     let error = HwmonSource::new(empty.path(), 1.0).run(&context).unwrap_err();
     assert!(matches!(error, SourceError::Retry(text) if text.contains("sensors-detect")));
+}
+
+/// How often each chip was read in a second and a half at 100 Hz: the NVMe drive, and the fastest of the others.
+fn readings(rates: Rates) -> [usize; 2] {
+    let (kept, context) = kept();
+    let mut source = HwmonSource::new(fixture("hwmon/desktop"), 100.0).with_rates(rates);
+    let begin = monotonic_ns();
+    run_until(&mut source, &kept, &context, |_| monotonic_ns() - begin > 1_500_000_000);
+    let names: Vec<_> = kept.of("hwmon").iter().flat_map(|b| strings(b, "chip")).collect();
+    let of = |name: &str| names.iter().filter(|chip| *chip == name).count();
+    assert!(
+        !kept
+            .health()
+            .iter()
+            .any(|told| told.2.contains("answers slowly") && told.2.contains("nvme"))
+    );
+    [of("nvme@nvme0"), of("k10temp@0000:00:18.3") / 2]
+}
+
+#[test]
+fn a_drive_is_read_every_five_seconds_whatever_the_rate() {
+    let [nvme, k10temp] = readings(Rates::default());
+    assert_eq!(nvme, 1);
+    assert!(k10temp > 10, "{k10temp}");
+}
+
+#[test]
+fn a_chip_can_be_given_a_rate_or_left_out() {
+    let rates = |hz| Rates::new(vec![("nvme".to_owned(), hz)]);
+    assert_eq!(readings(rates(0.0))[0], 0);
+    let often = readings(rates(4.0))[0];
+    assert!((4..=8).contains(&often), "{often}");
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! RAPL through the energy events of perf (Linux arch/x86/events/rapl.c).
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Read;
 use std::os::fd::{FromRawFd, OwnedFd};
@@ -11,7 +12,13 @@ use super::{Counter, Domain, Found};
 use crate::meter::Meter;
 use crate::sysfs::{KernelFile, KernelFileError, number};
 
-const PMU: &str = "sys/bus/event_source/devices/power";
+const PMUS: &str = "sys/bus/event_source/devices";
+
+/// The PMU of what is counted once a package.
+const PACKAGES: &str = "power";
+
+/// The PMU of what AMD's processors count once a core (Linux 6.14).
+const CORES: &str = "power_core";
 
 /// Events of the PMU, and what powercap calls their domains; the empty one is the package itself.
 const EVENTS: [(&str, &str); 5] = [
@@ -22,35 +29,23 @@ const EVENTS: [(&str, &str); 5] = [
     ("energy-psys", "psys"),
 ];
 
+/// What rows of it say in `method`.
+pub(super) const METHOD: &str = "perf";
+
 /// Opens every event on one processor of each package, as the PMU's `cpumask` lists them. It takes CAP_PERFMON, or
 /// a `kernel.perf_event_paranoid` of 0.
 pub(super) fn open(root: &Path) -> Found {
     let mut found = Found::default();
-    let (pmu, mask) = match pmu(root) {
-        Ok(read) => read,
-        // A machine without the PMU is none whose counters fail.
-        Err(e) if e.is_absent() => return found,
-        Err(e) => {
-            found.failed.push(e);
-            return found;
-        }
-    };
-    for cpu in cpu_list(&mask) {
+    let Some(pmu) = found.take(Pmu::find(root, PACKAGES)) else { return found };
+    for cpu in cpu_list(&pmu.mask) {
         for (event, below) in EVENTS {
-            let Some((config, joules_per_count)) = describe(root, event) else { continue };
-            let fd = match open_event(pmu, config, cpu) {
-                Ok(fd) => fd,
-                Err(cause) => {
-                    let path = root.join(PMU).join("events").join(event);
-                    found.failed.push(KernelFileError { path, cause });
-                    continue;
-                }
-            };
+            let Some((config, joules_per_count)) = pmu.describe(event) else { continue };
+            let Some(counter) = found.take(Some(pmu.open(event, config, cpu))) else { continue };
             found.domains.push(Domain {
-                name: name(root, cpu, below),
+                name: name(package(root, cpu), below),
                 place: event.to_owned(),
-                method: "perf",
-                counter: Box::new(Event { file: File::from(fd), path: root.join(PMU).join(event) }),
+                method: METHOD,
+                counter: Box::new(counter),
                 // The kernel extends the hardware's 32 bits to 64.
                 meter: Meter::new(joules_per_count, None),
             });
@@ -59,29 +54,88 @@ pub(super) fn open(root: &Path) -> Found {
     found
 }
 
-/// The number of the PMU, and its mask of processors.
-fn pmu(root: &Path) -> Result<(u32, String), KernelFileError> {
-    let mut file = KernelFile::open(root, &format!("{PMU}/type"))?;
-    let pmu = number(file.read_attribute()?.text.trim_ascii());
-    let pmu = pmu.and_then(|n| u32::try_from(n).ok()).ok_or_else(|| file.malformed())?;
-    let mut file = KernelFile::open(root, &format!("{PMU}/cpumask"))?;
-    let mask = String::from_utf8_lossy(file.read_attribute()?.text.trim_ascii()).into_owned();
-    Ok((pmu, mask))
+/// Opens the event of each core and makes one domain of all cores of a package. Nothing is found where the processor
+/// does not count so, or the kernel is older.
+pub(super) fn open_cores(root: &Path) -> Found {
+    const EVENT: &str = "energy-core";
+    let mut found = Found::default();
+    let Some(pmu) = found.take(Pmu::find(root, CORES)) else { return found };
+    let Some((config, joules_per_count)) = pmu.describe(EVENT) else { return found };
+    let mut packages: BTreeMap<String, Vec<Event>> = BTreeMap::new();
+    for cpu in cpu_list(&pmu.mask) {
+        // A sum that lacks a core would be none.
+        let Some(counter) = found.take(Some(pmu.open(EVENT, config, cpu))) else { return found };
+        packages.entry(package(root, cpu)).or_default().push(counter);
+    }
+    found.domains.extend(packages.into_iter().map(|(package, cores)| Domain {
+        place: format!("{CORES} {package}"),
+        name: name(package, "core"),
+        method: METHOD,
+        counter: Box::new(Sum(cores)),
+        meter: Meter::new(joules_per_count, None),
+    }));
+    found
 }
 
-fn text(root: &Path, file: &str) -> Option<String> {
-    let mut file = KernelFile::open(root, &format!("{PMU}/{file}")).ok()?;
-    Some(std::str::from_utf8(file.read_attribute().ok()?.text).ok()?.trim().to_owned())
+impl Found {
+    /// Keeps why there is none.
+    fn take<T>(&mut self, outcome: Option<Result<T, KernelFileError>>) -> Option<T> {
+        outcome?.map_err(|e| self.failed.push(e)).ok()
+    }
 }
 
-/// The config of an event (`event=0x02`) and its unit; `None` if the PMU has no such event, or its unit is not the
-/// joule.
-fn describe(root: &Path, event: &str) -> Option<(u64, f64)> {
-    let config = text(root, &format!("events/{event}"))?;
-    let config = u64::from_str_radix(config.strip_prefix("event=0x")?, 16).ok()?;
-    let unit = text(root, &format!("events/{event}.unit"))?;
-    let scale = text(root, &format!("events/{event}.scale"))?.parse().ok()?;
-    (unit == "Joules").then_some((config, scale))
+/// A PMU of the kernel.
+struct Pmu<'a> {
+    root: &'a Path,
+    folder: String,
+    /// Its number.
+    kind: u32,
+    /// The processors on which its events are opened.
+    mask: String,
+}
+
+impl<'a> Pmu<'a> {
+    /// The PMU of that name; `None` on a machine that has none, which is no failure.
+    fn find(root: &'a Path, name: &str) -> Option<Result<Self, KernelFileError>> {
+        let folder = format!("{PMUS}/{name}");
+        let read = || {
+            let mut file = KernelFile::open(root, &format!("{folder}/type"))?;
+            let kind = number(file.read_attribute()?.text.trim_ascii());
+            let kind = kind.and_then(|n| u32::try_from(n).ok()).ok_or_else(|| file.malformed())?;
+            let mut file = KernelFile::open(root, &format!("{folder}/cpumask"))?;
+            let mask = file.read_attribute()?.text.trim_ascii();
+            Ok((kind, String::from_utf8_lossy(mask).into_owned()))
+        };
+        match read() {
+            Ok((kind, mask)) => Some(Ok(Self { root, folder, kind, mask })),
+            Err(e) if KernelFileError::is_absent(&e) => None,
+            Err(e) => Some(Err(e)),
+        }
+    }
+
+    fn text(&self, file: &str) -> Option<String> {
+        let mut file =
+            KernelFile::open(self.root, &format!("{}/events/{file}", self.folder)).ok()?;
+        Some(std::str::from_utf8(file.read_attribute().ok()?.text).ok()?.trim().to_owned())
+    }
+
+    /// The config of an event (`event=0x02`) and its unit; `None` if the PMU has no such event, or its unit is not
+    /// the joule.
+    fn describe(&self, event: &str) -> Option<(u64, f64)> {
+        let config = self.text(event)?;
+        let config = u64::from_str_radix(config.strip_prefix("event=0x")?, 16).ok()?;
+        let unit = self.text(&format!("{event}.unit"))?;
+        let scale = self.text(&format!("{event}.scale"))?.parse().ok()?;
+        (unit == "Joules").then_some((config, scale))
+    }
+
+    fn open(&self, event: &str, config: u64, cpu: u32) -> Result<Event, KernelFileError> {
+        let path = self.root.join(&self.folder).join("events").join(event);
+        match open_event(self.kind, config, cpu) {
+            Ok(fd) => Ok(Event { file: File::from(fd), path }),
+            Err(cause) => Err(KernelFileError { path, cause }),
+        }
+    }
 }
 
 /// Processors of a mask such as `0,16` or `0-3`.
@@ -93,10 +147,14 @@ fn cpu_list(mask: &str) -> Vec<u32> {
     mask.split(',').filter_map(range).flatten().collect()
 }
 
-fn name(root: &Path, cpu: u32, below: &str) -> String {
+/// The number of the package that a processor is in, as the kernel writes it.
+fn package(root: &Path, cpu: u32) -> String {
     let id = format!("sys/devices/system/cpu/cpu{cpu}/topology/physical_package_id");
     let package = std::fs::read_to_string(root.join(id));
-    let package = package.as_deref().map_or("?", str::trim);
+    package.as_deref().map_or("?", str::trim).to_owned()
+}
+
+fn name(package: String, below: &str) -> String {
     match below {
         "psys" => "psys".to_owned(),
         "" => format!("package-{package}"),
@@ -161,6 +219,23 @@ impl Counter for Event {
             Ok(()) => Ok((u64::from_ne_bytes(count), from_ns + (monotonic_ns() - from_ns) / 2)),
             Err(cause) => Err(KernelFileError { path: self.path.clone(), cause }),
         }
+    }
+
+    fn as_microjoules(&self, _: u64) -> Option<i64> {
+        None
+    }
+}
+
+/// What all cores of a package have counted.
+struct Sum(Vec<Event>);
+
+impl Counter for Sum {
+    fn read(&mut self) -> Result<(u64, i64), KernelFileError> {
+        let (from_ns, mut sum) = (monotonic_ns(), 0u64);
+        for event in &mut self.0 {
+            sum = sum.wrapping_add(event.read()?.0);
+        }
+        Ok((sum, from_ns + (monotonic_ns() - from_ns) / 2))
     }
 
     fn as_microjoules(&self, _: u64) -> Option<i64> {

@@ -1,10 +1,11 @@
 //! RAPL through `/sys/class/powercap` (Linux Documentation/power/powercap/powercap.rst).
 
+use std::io::Read;
 use std::path::Path;
 
 use super::{Counter, Domain, Found};
 use crate::meter::Meter;
-use crate::sysfs::{KernelFile, KernelFileError, number};
+use crate::sysfs::{KernelFile, KernelFileError, lines, number};
 
 const CLASS: &str = "sys/class/powercap";
 
@@ -41,6 +42,9 @@ pub(super) fn zones(root: &Path) -> Vec<String> {
 /// When it cannot be read.
 pub(super) fn open_zone(root: &Path, zone: String) -> Result<Domain, KernelFileError> {
     let mut name = zone_name(root, &zone)?;
+    if name == "core" && counts_one_core(root) {
+        name = "one_core".to_owned();
+    }
     // intel-rapl:0:1 is below intel-rapl:0.
     if let Some((parent, _)) = zone.rsplit_once(':').filter(|(parent, _)| parent.contains(':')) {
         name = format!("{}/{name}", zone_name(root, parent)?);
@@ -58,6 +62,21 @@ pub(super) fn open_zone(root: &Path, zone: String) -> Result<Domain, KernelFileE
         counter: Box::new(counter),
         meter: Meter::new(1e-6, range),
     })
+}
+
+/// Whether the zone `core` is one physical core: AMD's processors (and Hygon's, which are made alike) count each core by
+/// itself in MSR_AMD_CORE_ENERGY_STATUS, and the kernel reads that of the package's first processor alone (Linux
+/// drivers/powercap/intel_rapl_msr.c).
+fn counts_one_core(root: &Path) -> bool {
+    // The vendor is in the first lines; the kernel writes some 1,500 bytes a processor.
+    let mut head = Vec::new();
+    let file = std::fs::File::open(root.join("proc/cpuinfo"));
+    let read = file.and_then(|file| file.take(4096).read_to_end(&mut head));
+    read.is_ok()
+        && lines(&head).any(|line| {
+            line.starts_with(b"vendor_id")
+                && (line.ends_with(b"AuthenticAMD") || line.ends_with(b"HygonGenuine"))
+        })
 }
 
 fn zone_name(root: &Path, zone: &str) -> Result<String, KernelFileError> {

@@ -58,6 +58,60 @@ fn a_laptop_shows_each_counter_once() {
     assert!(kept.health().is_empty());
 }
 
+/// AMD's zone `core` is one physical core: 5.8 W of 130 W with 32 threads at work, as somebody has measured.
+#[test]
+fn the_core_zone_of_amd_is_named_as_what_it_is() {
+    let (kept, context) = kept();
+    let mut domains = open(&fixture("rapl/ryzen"), &context).unwrap();
+    let batch = sample(&mut domains, &context);
+    assert_eq!(strings(&batch, "domain"), ["package-0", "package-0/one_core"]);
+    assert!(kept.health().is_empty());
+    // Intel's is all cores, and stays what it was.
+    let laptop = domains_of("rapl/laptop");
+    assert!(laptop.contains(&"package-0/core".to_owned()), "{laptop:?}");
+}
+
+fn domains_of(name: &str) -> Vec<String> {
+    super::domains(&fixture(name)).unwrap()
+}
+
+/// Adds a PMU whose event is the kernel's clock on each processor: a joule a second and processor.
+fn clock_as_power_core(root: &Path, cpus: &str) {
+    let pmu = root.join("sys/bus/event_source/devices/power_core");
+    std::fs::create_dir_all(pmu.join("events")).unwrap();
+    let write = |file: &str, text: &str| std::fs::write(pmu.join(file), text).unwrap();
+    write("type", "1\n");
+    write("cpumask", cpus);
+    write("events/energy-core", "event=0x00\n");
+    write("events/energy-core.unit", "Joules\n");
+    write("events/energy-core.scale", "1e-9\n");
+}
+
+#[test]
+fn all_cores_of_a_package_are_one_domain_where_perf_tells_each() {
+    let (kept, context) = kept();
+    let root = changeable("rapl/ryzen");
+    clock_as_power_core(root.path(), "0-1\n");
+    let mut domains = open(root.path(), &context).unwrap();
+    if domains.len() < 3 {
+        // Without the privilege, the refusal is what has to be told; powercap is read all the same.
+        let told = kept.health();
+        assert!(told[0].2.contains("energy-core") && told[0].2.contains("CAP_PERFMON"), "{told:?}");
+        return;
+    }
+    sample(&mut domains, &context);
+    std::thread::sleep(std::time::Duration::from_millis(50));
+    let batch = sample(&mut domains, &context);
+    let names = ["package-0", "package-0/one_core", "package-0/core"];
+    assert_eq!(strings(&batch, "domain"), names);
+    assert_eq!(strings(&batch, "method"), ["powercap", "powercap", "perf"]);
+    let power = float(&row(&batch, "domain", "package-0/core"), "power_w").unwrap();
+    assert!((power - 2.0).abs() < 0.4, "two cores of 1 W each: {power}");
+    // A search for zones that came or went leaves it alone.
+    search(root.path(), &mut domains, &context);
+    assert_eq!(domains.len(), 3);
+}
+
 #[test]
 fn a_machine_without_any_is_one_line() {
     let (kept, context) = kept();

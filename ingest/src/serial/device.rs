@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use super::port::{Port, PortError, RoundTrip};
 use super::protocol::{
-    Contract, Implausible, Opcode, Request, Sample, SensorLayout, Status, Uid, UnknownFirmware,
-    VendorData, WrongSize, crc16, decode, name_from_reply,
+    Calibration, Contract, Doubt, OddReading, Opcode, Request, Sample, SensorLayout, Status, Uid,
+    UnknownFirmware, VendorData, WrongSize, decode, name_from_reply,
 };
 use crate::source::Stop;
 
@@ -34,13 +34,13 @@ pub enum DeviceError {
         /// Which one.
         reason: UnknownFirmware,
     },
-    /// A reply that cannot be.
-    #[error("{path}: the reply makes no sense: {reason}")]
-    Implausible {
+    /// A snapshot whose bytes are not where they belong.
+    #[error("{path}: the reply is out of step: {doubt}")]
+    OutOfStep {
         /// Of the port.
         path: String,
-        /// Why.
-        reason: Implausible,
+        /// What shows it.
+        doubt: Doubt,
     },
     /// A structure of the wrong size.
     #[error(transparent)]
@@ -104,12 +104,14 @@ pub struct Identity {
 }
 
 /// A snapshot with the bounds of its time.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Reading {
     /// When it was asked for, and had.
     pub round_trip: RoundTrip,
     /// The readings.
     pub sample: Sample,
+    /// Those among them that cannot be; none as a rule.
+    pub odd: Vec<OddReading>,
 }
 
 /// A board that is connected and known.
@@ -118,6 +120,8 @@ pub struct Device {
     port: Port,
     identity: Identity,
     reply: Vec<u8>,
+    /// What made a snapshot look out of step last.
+    doubt: Option<Doubt>,
 }
 
 impl Device {
@@ -146,7 +150,7 @@ impl Device {
         let mut uid = Uid([0; 12]);
         port.exchange(&Request::Plain(Opcode::ReadUid).encode(), &mut uid.0, stop)?;
         let identity = Identity { contract, uid, name: String::new() };
-        let mut device = Self { port, identity, reply: Vec::new() };
+        let mut device = Self { port, identity, reply: Vec::new(), doubt: None };
         device.identity.name =
             name_from_reply(&device.read(Request::Plain(Opcode::ReadName), stop)?);
         Ok(device)
@@ -162,29 +166,35 @@ impl Device {
         self.port.path()
     }
 
-    /// Takes a snapshot.
+    /// Takes a snapshot. One that looks out of step is refused, unless the one refused before was the same in that.
     ///
     /// # Errors
     /// After any but [`DeviceError::is_gone`], [`resynchronise`](Self::resynchronise).
     pub fn read_sensors(&mut self, stop: &Stop) -> Result<Reading, DeviceError> {
-        let layout = self.identity.contract.sensors;
+        let Contract { sensors: layout, chip_unit_dc, .. } = self.identity.contract;
         self.reply.resize(layout.bytes(), 0);
         let request = [Opcode::ReadSensors as u8];
         let round_trip = self.port.exchange(&request, &mut self.reply, stop)?;
         let sample = decode("snapshot", Sample::blank(layout), &self.reply)?;
-        sample.check().map_err(|reason| DeviceError::Implausible { path: self.shown(), reason })?;
-        Ok(Reading { round_trip, sample })
+        let odd = sample.odd_readings(chip_unit_dc);
+        if let Some(doubt) = Doubt::of(&sample, &odd)
+            && self.doubt.as_ref() != Some(&doubt)
+        {
+            self.doubt = Some(doubt.clone());
+            return Err(DeviceError::OutOfStep { path: self.shown(), doubt });
+        }
+        Ok(Reading { round_trip, sample, odd })
     }
 
-    /// Whether the calibration that the board works with is the one that it was sealed with: its CRC over what follows
-    /// it. The CRC's extent is inferred, see `Calibration`; the firmware writes it when a calibration is stored.
+    /// The CRC that the firmware wrote when the calibration that the board works with was stored. Which bytes it covers
+    /// no contract says, so whether it is right cannot be told; that it changes can.
     ///
     /// # Errors
     /// After any but [`DeviceError::is_gone`], [`resynchronise`](Self::resynchronise).
-    pub fn calibration_valid(&mut self, stop: &Stop) -> Result<bool, DeviceError> {
+    pub fn calibration_crc(&mut self, stop: &Stop) -> Result<u16, DeviceError> {
         let reply = self.read(Request::Plain(Opcode::ReadCalibration), stop)?;
-        let (crc, sealed) = reply.split_at(size_of::<u16>().min(reply.len()));
-        Ok(crc == crc16(sealed).to_le_bytes())
+        let blank = Calibration::blank(self.identity.contract.model);
+        Ok(decode("calibration", blank, &reply)?.crc)
     }
 
     /// Lets the line fall silent and makes sure that the same board answers in step: a reply that comes too late

@@ -20,7 +20,7 @@ use std::time::Duration;
 use rustix::event::{EventfdFlags, eventfd};
 
 use super::protocol::{Contract, Model, Sample, Uid};
-pub use fault::{Fault, FaultKind, InvalidDelay, InvalidFault, ReplyDelay};
+pub use fault::{Fault, FaultKind, InvalidDelay, InvalidFault, ReplyDelay, TRICKLE};
 pub use firmware::{Answer, BusEvent, Firmware};
 pub use random::Random;
 pub use run::run;
@@ -41,6 +41,12 @@ pub struct BoardOptions {
     pub delay: ReplyDelay,
     /// How often it measures anew; in between the same snapshot is sent again. `None` for each reply.
     pub refresh: Option<Duration>,
+    /// Over how long it averages power, which then lags voltage and current. `None` for not at all.
+    pub power_filter: Option<Duration>,
+    /// What it says otherwise than it measures.
+    pub quirk: Option<Quirk>,
+    /// How long it answers nothing after it was plugged in.
+    pub silent: Duration,
     /// What goes wrong.
     pub faults: Vec<Fault>,
     /// How many of the snapshots sent are remembered for [`VirtualBoard::take_sent`].
@@ -62,11 +68,17 @@ impl BoardOptions {
             signal: Signal::desktop(seed),
             delay: ReplyDelay::default(),
             refresh: None,
+            power_filter: None,
+            quirk: None,
+            silent: Duration::ZERO,
             faults: Vec::new(),
             keep_sent: 0,
         }
     }
 }
+
+/// A lasting fault in what a board says: changes each snapshot.
+pub type Quirk = fn(&mut Sample);
 
 /// A snapshot that a virtual board has sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -98,7 +110,7 @@ impl VirtualBoard {
     /// # Errors
     /// When there is no PTY, no thread, or no place for the link.
     pub fn start(options: BoardOptions) -> std::io::Result<Self> {
-        let control = Arc::new(Control::new(options.faults.clone(), options.keep_sent)?);
+        let control = Arc::new(Control::new(&options)?);
         let signal = options.signal;
         let mut machine = machine::Machine::new(options, Arc::clone(&control));
         let uid = machine.uid();
@@ -127,6 +139,11 @@ impl VirtualBoard {
     /// Sets what goes wrong from now on.
     pub fn set_faults(&self, faults: Vec<Fault>) {
         self.control.state().faults = faults;
+    }
+
+    /// Sets what it says otherwise than it measures, from the next snapshot on.
+    pub fn set_quirk(&self, quirk: Option<Quirk>) {
+        self.control.state().quirk = quirk;
     }
 
     /// Takes it off the bus, as if the cable were pulled.
@@ -184,15 +201,23 @@ struct State {
     plugged: bool,
     path: Option<PathBuf>,
     faults: Vec<Fault>,
+    quirk: Option<Quirk>,
     sent: VecDeque<SentSample>,
 }
 
 impl Control {
-    fn new(faults: Vec<Fault>, keep_sent: usize) -> std::io::Result<Self> {
-        let state =
-            State { stopping: false, plugged: true, path: None, faults, sent: VecDeque::new() };
+    fn new(options: &BoardOptions) -> std::io::Result<Self> {
+        let state = State {
+            stopping: false,
+            plugged: true,
+            path: None,
+            faults: options.faults.clone(),
+            quirk: options.quirk,
+            sent: VecDeque::new(),
+        };
         let wake = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
-        Ok(Self { state: Mutex::new(state), wake, keep_sent, requests: AtomicU64::new(0) })
+        let (keep_sent, requests) = (options.keep_sent, AtomicU64::new(0));
+        Ok(Self { state: Mutex::new(state), wake, keep_sent, requests })
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

@@ -78,6 +78,8 @@ const EXCESS_BYTES: usize = 64;
 pub struct RoundTrip {
     /// Just before the request's write.
     pub sent_ns: i64,
+    /// Just after the read of the reply's first bytes: the board had its readings by then.
+    pub first_ns: i64,
     /// Just after the read of the reply's last byte.
     pub received_ns: i64,
     /// Bytes that nobody had asked for and that were thrown away before the request.
@@ -153,6 +155,7 @@ impl Port {
         let mut bytes = std::mem::take(&mut self.bytes);
         bytes.resize(reply.len() + EXCESS_BYTES, 0);
         let mut got = 0;
+        let mut first_ns = None;
         while got < reply.len() {
             let left_ns = sent_ns.saturating_add(timeout_ns) - monotonic_ns();
             match self.read(&mut bytes[got..], left_ns, stop)? {
@@ -166,12 +169,16 @@ impl Port {
                 }
                 count => got += count,
             }
+            if got > 0 && first_ns.is_none() {
+                first_ns = Some(monotonic_ns());
+            }
         }
         let received_ns = monotonic_ns();
+        let first_ns = first_ns.unwrap_or(received_ns);
         reply.copy_from_slice(&bytes[..reply.len()]);
         self.bytes = bytes;
         match got - reply.len() {
-            0 => Ok(RoundTrip { sent_ns, received_ns, stray_bytes }),
+            0 => Ok(RoundTrip { sent_ns, first_ns, received_ns, stray_bytes }),
             bytes => Err(PortError::Excess { path: self.path.clone(), bytes }),
         }
     }

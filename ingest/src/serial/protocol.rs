@@ -24,8 +24,9 @@ pub use config::{
 pub use contract::{CalibrationWrite, Contract, Model, PACKET_BYTES, UnknownFirmware};
 pub use request::{Action, Opcode, Request, Status, UNLOCK_PHRASE};
 pub use sensors::{
-    ABSENT, FanReading, Implausible, NO_FAN_SIGNAL, PROBES, RAILS, RailReading, Sample,
-    SensorLayout,
+    ABSENT, CURRENT_MA, DUTY_PCT, Doubt, FAN_SWITCH, FLAG, FanReading, Field, HUMIDITY_PERMILLE,
+    NO_FAN_SIGNAL, OddReading, POWER_MW, PROBES, RAILS, RailReading, Sample, SensorLayout,
+    TEMPERATURE_DC, VDD_MV, possible,
 };
 pub use wire::{Layout, WrongSize, decode, encode, size};
 

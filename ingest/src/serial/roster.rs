@@ -7,17 +7,22 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use bl_store::clock::monotonic_ns;
 
 use super::device::{ConnectOptions, Identity};
-use super::discovery::{Found, Occupant, Roots, ask, candidates};
+use super::discovery::{Candidate, Found, Occupant, Roots, ask, candidates};
+use super::obstacles::Obstacle;
 use super::protocol::Uid;
 use crate::source::Stop;
 
-/// How long something that could not be asked is left in peace before it is asked again.
+/// How long something that could not be asked is left in peace before it is asked again, and at first what answers
+/// otherwise than a board: that may be one that is not ready yet.
 const ASK_AGAIN_NS: i64 = 2_000_000_000;
+
+/// How long what keeps answering otherwise than a board is left in peace: most likely it is none.
+const ASK_FOREIGN_NS: i64 = 60_000_000_000;
 
 /// Knows which boards are plugged in and which of them are being recorded.
 ///
-/// Every port is asked once each time that it is plugged in, and by one thread at a time: two sources that look for
-/// their boards do not disturb each other, and foreign devices are not pestered.
+/// A board is asked once each time that it is plugged in, and every port by one thread at a time: two sources that look
+/// for their boards do not disturb each other. What is no board is asked ever more rarely.
 #[derive(Debug, Clone)]
 pub struct Roster(Arc<Shared>);
 
@@ -38,6 +43,8 @@ struct State {
 struct Port {
     found: Found,
     asked_ns: i64,
+    /// How long until it is asked again, unless it is a board.
+    wait_ns: i64,
 }
 
 impl Roster {
@@ -63,7 +70,7 @@ impl Roster {
             let known = state.ports.iter().position(|port| port.found.port == candidate);
             match known {
                 Some(i) if !state.ports[i].is_due() => {}
-                Some(i) => state.ports[i] = Port::ask(candidate, &self.0.options, stop),
+                Some(i) => state.ports[i].ask_again(&self.0.options, stop),
                 None => state.ports.push(Port::ask(candidate, &self.0.options, stop)),
             }
         }
@@ -72,6 +79,15 @@ impl Roster {
     /// What is at the ports, as of the last [`refresh`](Self::refresh).
     pub fn found(&self) -> Vec<Found> {
         self.state().ports.iter().map(|port| port.found.clone()).collect()
+    }
+
+    /// What keeps boards from being recorded, a sentence a port; as of the last [`refresh`](Self::refresh).
+    pub fn obstacles(&self) -> Vec<String> {
+        self.in_the_way().iter().map(|obstacle| obstacle.text().to_owned()).collect()
+    }
+
+    pub(super) fn in_the_way(&self) -> Vec<Obstacle> {
+        self.state().ports.iter().filter_map(|port| Obstacle::at(&port.found)).collect()
     }
 
     /// The boards that nobody records.
@@ -111,13 +127,23 @@ impl State {
 }
 
 impl Port {
-    fn ask(candidate: super::discovery::Candidate, options: &ConnectOptions, stop: &Stop) -> Self {
-        Self { found: ask(candidate, options, stop), asked_ns: monotonic_ns() }
+    fn ask(candidate: Candidate, options: &ConnectOptions, stop: &Stop) -> Self {
+        let found = ask(candidate, options, stop);
+        Self { found, asked_ns: monotonic_ns(), wait_ns: ASK_AGAIN_NS }
+    }
+
+    fn ask_again(&mut self, options: &ConnectOptions, stop: &Stop) {
+        self.found = ask(self.found.port.clone(), options, stop);
+        self.asked_ns = monotonic_ns();
+        self.wait_ns = match self.found.occupant {
+            Occupant::Other(_) => (2 * self.wait_ns).min(ASK_FOREIGN_NS),
+            _ => ASK_AGAIN_NS,
+        };
     }
 
     fn is_due(&self) -> bool {
-        matches!(self.found.occupant, Occupant::Unreachable(_))
-            && monotonic_ns() - self.asked_ns >= ASK_AGAIN_NS
+        let is_board = matches!(self.found.occupant, Occupant::Board(_));
+        !is_board && monotonic_ns() - self.asked_ns >= self.wait_ns
     }
 }
 

@@ -2,28 +2,49 @@
 
 use bl_store::{ColumnIndex, Rows};
 
-use super::protocol::{ABSENT, Contract, NO_FAN_SIGNAL, PROBES, RAILS, Sample};
+use super::protocol::{
+    ABSENT, CURRENT_MA, Contract, DUTY_PCT, FLAG, HUMIDITY_PERMILLE, POWER_MW, PROBES, RAILS,
+    Sample, TEMPERATURE_DC, VDD_MV, possible,
+};
 
-/// When a sample was taken: somewhere in `ts` ± `ts_err_ns`.
+/// When a board had its readings ready: somewhere in `ts` ± `err_ns`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stamp {
-    /// Midpoint of the round trip, UTC.
+    /// Midpoint of the request's write and the reply's first byte, UTC.
     pub ts: i64,
+    /// Half the time between the two, rounded up.
+    pub err_ns: i64,
     /// From the request's write to the last byte of the reply.
     pub rtt_ns: i64,
 }
 
 impl Stamp {
-    /// The stamp of a round trip between two instants.
-    pub fn of_round_trip(sent_ts: i64, received_ts: i64) -> Self {
-        let rtt_ns = received_ts - sent_ts;
-        Self { ts: sent_ts + rtt_ns / 2, rtt_ns }
+    /// The stamp of a request written at `sent_ts` whose reply came from `first_ts` to `last_ts`.
+    pub fn of_exchange(sent_ts: i64, first_ts: i64, last_ts: i64) -> Self {
+        let wait_ns = first_ts - sent_ts;
+        Self {
+            ts: sent_ts + wait_ns / 2,
+            err_ns: wait_ns / 2 + wait_ns % 2,
+            rtt_ns: last_ts - sent_ts,
+        }
     }
+}
 
-    /// Half the round trip, rounded up.
-    pub fn err_ns(&self) -> i64 {
-        self.rtt_ns / 2 + self.rtt_ns % 2
-    }
+/// A snapshot on its way into a row.
+#[derive(Debug, Clone, Copy)]
+pub struct SampleRow<'a> {
+    /// What the row carries in `source`.
+    pub source: &'a str,
+    /// The board's identity.
+    pub uid: &'a str,
+    /// When.
+    pub stamp: Stamp,
+    /// What the board speaks.
+    pub contract: &'a Contract,
+    /// What it measured.
+    pub sample: &'a Sample,
+    /// Whether that is the same as the one before; `None` where there is none before.
+    pub repeats: Option<bool>,
 }
 
 /// Where the parts of a sample go in table `benchlab`.
@@ -36,6 +57,7 @@ pub struct SampleColumns {
     cpu_w: ColumnIndex,
     gpu_w: ColumnIndex,
     mb_w: ColumnIndex,
+    repeat: ColumnIndex,
     rails: Vec<[ColumnIndex; 3]>,
     vin: Vec<ColumnIndex>,
     vdd: ColumnIndex,
@@ -65,6 +87,7 @@ impl SampleColumns {
             cpu_w: column("cpu_w"),
             gpu_w: column("gpu_w"),
             mb_w: column("mb_w"),
+            repeat: column("repeat"),
             rails: RAILS
                 .iter()
                 .map(|rail| ["v", "a", "w"].map(|unit| column(&format!("{rail}_{unit}"))))
@@ -90,38 +113,34 @@ impl SampleColumns {
         }
     }
 
-    /// Appends a sample that has passed [`Sample::check`]. What the board does not have or does not measure is null.
-    pub fn push(
-        &self,
-        rows: &mut Rows,
-        source: &str,
-        uid: &str,
-        stamp: Stamp,
-        contract: &Contract,
-        sample: &Sample,
-    ) {
-        rows.begin(stamp.ts, source);
-        rows.str(self.device_uid, uid);
+    /// Appends a snapshot. What the board does not have, does not measure or cannot have measured
+    /// ([`Sample::odd_readings`]) is null.
+    pub fn push(&self, rows: &mut Rows, row: &SampleRow<'_>) {
+        let SampleRow { stamp, contract, sample, .. } = *row;
+        rows.begin(stamp.ts, row.source);
+        rows.str(self.device_uid, row.uid);
         rows.i64(self.rtt_ns, stamp.rtt_ns);
-        rows.i64(self.ts_err_ns, stamp.err_ns());
+        rows.i64(self.ts_err_ns, stamp.err_ns);
+        rows.bool(self.repeat, row.repeats);
         self.push_power(rows, sample);
         for (column, mv) in self.vin.iter().zip(sample.vin_mv) {
             rows.decimal(*column, present(mv));
         }
-        rows.decimal(self.vdd, i32::from(sample.vdd_mv));
+        rows.decimal(self.vdd, possible(sample.vdd_mv, VDD_MV).map(i32::from));
         rows.decimal(self.vref, i32::from(sample.vref_mv));
         self.push_climate(rows, contract, sample);
         for (columns, fan) in self.fans.iter().zip(sample.fans) {
             let [rpm, duty, enabled] = *columns;
             rows.i32(rpm, i32::from(fan.tach_rpm));
-            rows.i16(duty, i16::from(fan.duty_pct));
-            rows.bool(enabled, fan.enable == 1);
+            rows.i16(duty, possible(fan.duty_pct, DUTY_PCT).map(i16::from));
+            rows.bool(enabled, possible(fan.enable, FLAG).map(|flag| flag == 1));
         }
-        let fan_ext = sample.fan_ext_duty_pct;
-        rows.i16(self.fan_ext, (fan_ext != NO_FAN_SIGNAL).then_some(i16::from(fan_ext)));
+        // The byte for no signal lies beyond the range, too.
+        let fan_ext = possible(sample.fan_ext_duty_pct, DUTY_PCT);
+        rows.i16(self.fan_ext, fan_ext.map(i16::from));
         rows.str(self.fan_switch, name(&["auto", "50pct", "100pct"], sample.fan_switch));
         rows.str(self.rgb_switch, name(&["work", "play"], sample.rgb_switch));
-        rows.bool(self.rgb_ext, sample.rgb_ext == 1);
+        rows.bool(self.rgb_ext, possible(sample.rgb_ext, FLAG).map(|flag| flag == 1));
         if sample.layout.faults {
             rows.u64(self.fault_status, sample.fault_status);
             rows.u64(self.fault_log, sample.fault_log);
@@ -129,7 +148,7 @@ impl SampleColumns {
     }
 
     fn push_power(&self, rows: &mut Rows, sample: &Sample) {
-        // `check` has bounded the sums.
+        // A sum has as many rails at most as fit, each within its bounds.
         let sum = |mw: Option<i64>| mw.and_then(|mw| i32::try_from(mw).ok());
         rows.decimal(self.sys_w, sum(sample.system_mw()));
         rows.decimal(self.cpu_w, sum(sample.cpu_mw()));
@@ -139,21 +158,24 @@ impl SampleColumns {
             if rail.is_usable() {
                 let [v, a, w] = *columns;
                 rows.decimal(v, i32::from(rail.voltage_mv));
-                rows.decimal(a, rail.current_ma);
-                rows.decimal(w, rail.power_mw);
+                rows.decimal(a, possible(rail.current_ma, CURRENT_MA));
+                rows.decimal(w, possible(rail.power_mw, POWER_MW));
             }
         }
     }
 
     fn push_climate(&self, rows: &mut Rows, contract: &Contract, sample: &Sample) {
-        let chip_dc = present(sample.chip).map(|t| t * i32::from(contract.chip_unit_dc));
-        rows.decimal(self.chip, chip_dc);
-        for (column, dc) in self.probes.iter().zip(sample.probes()) {
-            rows.decimal(*column, present(*dc));
+        let temperature = |raw: i16, unit_dc: i16| {
+            present(raw).and_then(|raw| possible(raw * i32::from(unit_dc), TEMPERATURE_DC))
+        };
+        rows.decimal(self.chip, temperature(sample.chip, contract.chip_unit_dc));
+        for (column, raw) in self.probes.iter().zip(sample.probes()) {
+            rows.decimal(*column, temperature(*raw, 1));
         }
         if let Some((ambient_dc, humidity_permille)) = sample.climate() {
             rows.decimal(self.ambient, present(ambient_dc));
-            rows.decimal(self.humidity, i32::from(humidity_permille));
+            let humidity = possible(humidity_permille, HUMIDITY_PERMILLE);
+            rows.decimal(self.humidity, humidity.map(i32::from));
         }
     }
 }
@@ -175,14 +197,15 @@ mod tests {
     use arrow_array::{Array, RecordBatch};
 
     use super::*;
-    use crate::serial::emulator::Signal;
+    use crate::serial::emulator::{Quirk, Signal};
     use crate::serial::protocol::Model;
 
     fn row_of(contract: &Contract, sample: &Sample) -> RecordBatch {
         let mut rows = Rows::new(bl_schemas::table("benchlab").unwrap());
         let columns = SampleColumns::new(&rows);
-        let stamp = Stamp::of_round_trip(1_000, 1_005);
-        columns.push(&mut rows, "benchlab.usb", "00FF", stamp, contract, sample);
+        let stamp = Stamp::of_exchange(1_000, 1_005, 1_009);
+        let (source, uid, repeats) = ("benchlab.usb", "00FF", Some(false));
+        columns.push(&mut rows, &SampleRow { source, uid, stamp, contract, sample, repeats });
         rows.finish()
     }
 
@@ -278,6 +301,43 @@ mod tests {
         );
     }
 
+    /// Each odd reading is null in the column that it is told by, and alone.
+    #[test]
+    fn an_odd_reading_is_null_and_alone() {
+        let contract = Model::Benchlab2.newest();
+        let good = Signal::desktop(1).sample_at(contract, 0);
+        let spoil: [(&str, Quirk); 14] = [
+            ("vdd_v", |s| s.vdd_mv = 1_999),
+            ("vdd_v", |s| s.vdd_mv = 4_001),
+            ("chip_c", |s| s.chip = 1_001),
+            ("ts1_c", |s| s.probes_dc[0] = -1_001),
+            ("ts_hpwr2_out_c", |s| s.probes_dc[7] = i16::MIN),
+            ("humidity_pct", |s| s.humidity_permille = 1_001),
+            ("fan_switch", |s| s.fan_switch = 3),
+            ("rgb_switch", |s| s.rgb_switch = 2),
+            ("rgb_ext", |s| s.rgb_ext = 2),
+            ("fan_ext_duty_pct", |s| s.fan_ext_duty_pct = 101),
+            ("fan9_enabled", |s| s.fans[8].enable = 2),
+            ("fan1_duty_pct", |s| s.fans[0].duty_pct = 101),
+            ("hpwr2_wire6_a", |s| s.rails[22].current_ma = -1_000_001),
+            ("hpwr1_wire1_w", |s| s.rails[11].power_mw = i32::MIN),
+        ];
+        for (column, spoil) in spoil {
+            let mut sample = good;
+            sample.fan_ext_duty_pct = 40;
+            let usual = row_of(contract, &sample);
+            assert!(sample.odd_readings(contract.chip_unit_dc).is_empty());
+            spoil(&mut sample);
+            let odd = sample.odd_readings(contract.chip_unit_dc);
+            assert_eq!(odd.len(), 1, "{column}");
+            assert_eq!(odd[0].field.to_string(), column);
+            let mut nulls = null_columns(&row_of(contract, &sample));
+            assert!(nulls.contains(&column.to_owned()), "{column}");
+            nulls.retain(|null| null != column);
+            assert_eq!(nulls, null_columns(&usual), "{column}");
+        }
+    }
+
     #[test]
     fn the_chips_unit_follows_the_firmware() {
         for contract in Contract::all() {
@@ -290,8 +350,8 @@ mod tests {
 
     #[test]
     fn a_stamp_is_the_midpoint_and_its_error_reaches_both_ends() {
-        let stamp = Stamp::of_round_trip(1_000, 1_005);
-        assert_eq!((stamp.ts, stamp.rtt_ns, stamp.err_ns()), (1_002, 5, 3));
-        assert!(stamp.ts - stamp.err_ns() <= 1_000 && stamp.ts + stamp.err_ns() >= 1_005);
+        let stamp = Stamp::of_exchange(1_000, 1_005, 1_050);
+        assert_eq!((stamp.ts, stamp.rtt_ns, stamp.err_ns), (1_002, 50, 3));
+        assert!(stamp.ts - stamp.err_ns <= 1_000 && stamp.ts + stamp.err_ns >= 1_005);
     }
 }

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use super::collector::BenchlabSource;
 use super::discovery::Selector;
+use super::obstacles::Obstacle;
 use super::protocol::Uid;
 use super::roster::Roster;
 use crate::source::Stop;
@@ -41,5 +42,10 @@ impl BoardScanner {
             }
         }
         sources
+    }
+
+    /// What keeps boards from being recorded, as of the last [`poll`](Self::poll).
+    pub(super) fn in_the_way(&self) -> Vec<Obstacle> {
+        self.roster.in_the_way()
     }
 }

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use arrow_array::cast::AsArray;
 use arrow_array::{Array, RecordBatch};
+use bl_ingest::alert::Rule;
 use bl_ingest::serial::emulator::{BoardOptions, VirtualBoard};
 use bl_ingest::serial::protocol::Model;
 use bl_ingest::serial::{BenchlabSource, ConnectOptions, Roots, Roster, Selector};
@@ -83,6 +84,11 @@ impl Bench {
     pub fn assert_goes_on(&self) {
         let before = self.rows(WITNESS);
         wait_for("the witness to go on", || self.rows(WITNESS) >= before + 10);
+    }
+
+    /// Judges what is recorded by these rules.
+    pub fn start_alerts(&self, rules: Vec<Rule>) {
+        self.recording.start_alerts(rules).unwrap();
     }
 
     /// The rows of a table that are in the store.

@@ -1,7 +1,8 @@
 //! Boards at USB, over PTYs.
 
 use bl_ingest::Source;
-use bl_ingest::serial::emulator::{BoardOptions, VirtualBoard};
+use bl_ingest::alert::with_shipped;
+use bl_ingest::serial::emulator::{BoardOptions, Quirk, VirtualBoard};
 use bl_ingest::serial::protocol::Model;
 use bl_ingest::source::SourceState;
 
@@ -17,6 +18,48 @@ fn board(folder: &tempfile::TempDir, name: &str, seed: u64) -> VirtualBoard {
 fn set_mode(board: &VirtualBoard, mode: u32) {
     use std::os::unix::fs::PermissionsExt;
     std::fs::set_permissions(board.path().unwrap(), std::fs::Permissions::from_mode(mode)).unwrap();
+}
+
+/// The rules that come along, in a real recording of a board whose pins, rails and wire are made faulty one by one.
+#[test]
+fn alerts_tell_the_faults_of_a_board() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut options = BoardOptions::new(Model::Benchlab2, 3);
+    options.link = Some(folder.path().join("alerts"));
+    let board = VirtualBoard::start(options).unwrap();
+    let bench = Bench::start(vec![named("alerts", Box::new(board_source(&board)))]);
+    bench.start_alerts(with_shipped(&[]).unwrap());
+    bench.await_rows("alerts", 20);
+    let faults: [(&str, Quirk); 3] = [
+        // Pin 3 of the first connector takes what pins 1 and 2 do not.
+        ("hpwr1_pin_imbalance", |sample| {
+            let currents_ma = [600, 700, 7_900, 3_000, 3_100, 3_000];
+            sample.rails[11..17].iter_mut().zip(currents_ma).for_each(|(r, ma)| r.current_ma = ma);
+        }),
+        ("hpwr2_pin_above_rating", |sample| {
+            sample.rails[17..23].iter_mut().for_each(|rail| rail.current_ma = 9_300);
+        }),
+        ("atx5v_out_of_tolerance", |sample| {
+            (sample.rails[3].voltage_mv, sample.rails[3].current_ma) = (4_700, 2_000);
+        }),
+    ];
+    for (rule, quirk) in faults {
+        board.set_quirk(Some(quirk));
+        bench.await_told("alert", "alert", rule);
+        board.set_quirk(None);
+        bench.await_told("alert", "alert_cleared", rule);
+    }
+    board.unplug();
+    bench.await_told("alert", "alert", "source_stalled: no row for");
+    board.replug();
+    bench.await_told("alert", "alert_cleared", "source_stalled is over: rows come again");
+    // Each once, of the board that it is about; the one beside it is in order.
+    for reason in ["alert", "alert_cleared"] {
+        let told = bench.details("alert", reason);
+        assert_eq!(told.len(), 4, "{told:#?}");
+        assert!(told.iter().all(|words| words.contains(&board.uid().to_string())), "{told:#?}");
+    }
+    assert_eq!(bench.finish().hung, Vec::<String>::new());
 }
 
 #[test]

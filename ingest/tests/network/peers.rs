@@ -10,7 +10,7 @@ use arrow_array::RecordBatch;
 use bl_ingest::network::{FastApiSource, MqttOptions, MqttSource};
 use bl_ingest::serial::emulator::{BoardOptions, SentSample, VirtualBoard};
 use bl_ingest::serial::protocol::{Contract, Model};
-use bl_ingest::serial::{SampleColumns, Stamp};
+use bl_ingest::serial::{SampleColumns, SampleRow, Stamp};
 use bl_store::Rows;
 
 use super::recording::{Recording, await_true};
@@ -91,8 +91,10 @@ impl Bench {
     fn row(&self, sent: &SentSample) -> RecordBatch {
         let mut rows = Rows::new(bl_schemas::table("benchlab").unwrap());
         let columns = SampleColumns::new(&rows);
-        let (uid, stamp) = (self.board.uid().to_string(), Stamp::of_round_trip(0, 0));
-        columns.push(&mut rows, "x", &uid, stamp, self.contract, &sent.sample);
+        let (uid, stamp) = (self.board.uid().to_string(), Stamp::of_exchange(0, 0, 0));
+        let (source, uid, contract) = ("x", uid.as_str(), self.contract);
+        let (sample, repeats) = (&sent.sample, None);
+        columns.push(&mut rows, &SampleRow { source, uid, stamp, contract, sample, repeats });
         rows.finish()
     }
 

@@ -3,13 +3,14 @@
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
+use bl_ingest::Supervisor;
 use bl_ingest::serial::emulator::{BoardOptions, VirtualBoard};
 use bl_ingest::serial::protocol::{Contract, Model, Uid};
 use bl_ingest::serial::{
     BenchlabSource, BoardScanner, ConnectOptions, Device, Occupant, Roots, Roster, Selector,
     discover,
 };
-use bl_ingest::source::{SourceError, Stop};
+use bl_ingest::source::{SourceState, Stop};
 
 use super::recording::{Recording, await_true};
 
@@ -20,7 +21,10 @@ struct Machine {
 
 impl Machine {
     fn new() -> Self {
+        use std::os::unix::fs::PermissionsExt;
         let folder = tempfile::tempdir().unwrap();
+        let everyone = std::fs::Permissions::from_mode(0o755);
+        std::fs::set_permissions(folder.path(), everyone).unwrap();
         std::fs::create_dir_all(folder.path().join("sys/class/tty")).unwrap();
         std::fs::create_dir_all(folder.path().join("dev")).unwrap();
         Self { folder }
@@ -184,9 +188,15 @@ fn unknown_firmware_is_recorded_only_on_demand() {
         BenchlabSource::new(selector.clone(), roster, 100.0)
     };
     let mut refused = Recording::start(source(false));
-    await_true("the refusal", || refused.ended());
-    let Err(SourceError::Fatal(why)) = refused.stop() else { panic!("recorded") };
+    await_true("the refusal", || refused.health("down") == 1);
+    let why = refused.details("down").join("");
     assert!(why.contains("BENCHLAB 2 firmware 08 is not known"), "{why}");
+    // It may be flashed while the recording runs: it is asked again, and told once.
+    let requests = board.requests();
+    await_true("the next question", || board.requests() > requests);
+    assert!(!refused.ended());
+    refused.stop().unwrap();
+    assert_eq!((refused.health("down"), refused.rows("benchlab")), (1, 0));
     let mut recording = Recording::start(source(true));
     recording.await_rows("benchlab", 5);
     recording.stop().unwrap();
@@ -204,4 +214,143 @@ fn selectors_are_written_as_text() {
     }
     let why = "ttyACM0".parse::<Selector>().unwrap_err().to_string();
     assert!(why.contains("/dev/ttyACM0") && why.contains("auto"), "{why}");
+}
+
+/// A recording of every board of a machine, and what it tells.
+struct Scan {
+    recording: Recording,
+    supervisor: Supervisor,
+}
+
+impl Scan {
+    fn start(machine: &Machine) -> Self {
+        Self::start_as(machine, || ())
+    }
+
+    fn start_as(machine: &Machine, first: fn()) -> Self {
+        let roster = Roster::new(machine.roots(), quick());
+        let scanner = BoardScanner::new(roster, 100.0, &[]);
+        let (recording, supervisor) = Recording::of_boards(scanner, first);
+        Self { recording, supervisor }
+    }
+
+    fn state(&self) -> (SourceState, String) {
+        self.recording.context.status().state()
+    }
+
+    /// Waits until the scanner says of a port what `words` say, in its state and in one row of `health`.
+    fn await_told(&self, reason: &str, words: &str) {
+        await_true(words, || {
+            let (state, text) = self.state();
+            state == SourceState::Waiting && text.contains(words)
+        });
+        await_true("health", || self.recording.details(reason).iter().any(|d| d.contains(words)));
+        let told = self.recording.details(reason);
+        assert_eq!(told.iter().filter(|d| d.contains(words)).count(), 1, "{told:?}");
+    }
+
+    fn end(mut self) {
+        self.recording.stop().unwrap();
+        assert_eq!(self.supervisor.join(std::time::Duration::from_secs(20)), Vec::<String>::new());
+    }
+}
+
+#[test]
+fn no_board_is_what_the_scanner_says_only_where_there_is_none() {
+    let scan = Scan::start(&Machine::new());
+    await_true("the first look", || scan.state().1 == "no board is plugged in");
+    assert_eq!(scan.recording.rows("health"), 0);
+    scan.end();
+}
+
+#[test]
+fn a_board_in_use_is_told_and_recorded_once_it_is_free() {
+    let machine = Machine::new();
+    let _board = machine.board(0, 1);
+    let stop = Stop::new().unwrap();
+    let user = Device::connect(&machine.node(0), &quick(), &stop).unwrap();
+    let scan = Scan::start(&machine);
+    scan.await_told("down", "in use by another program");
+    drop(user);
+    scan.recording.await_rows("benchlab", 5);
+    await_true("the state", || scan.state().0 == SourceState::Up);
+    scan.end();
+}
+
+/// Makes this thread, and no other of the process, one that files take for a stranger's: root opens whatever it likes.
+fn become_nobody() {
+    const NOBODY: u32 = 65_534;
+    // SAFETY: these take numbers and no memory; the system call itself, unlike libc's function, is for one thread.
+    unsafe {
+        libc::syscall(libc::SYS_setgroups, 0, std::ptr::null::<libc::gid_t>());
+        libc::setfsgid(NOBODY);
+        libc::setfsuid(NOBODY);
+    }
+}
+
+#[test]
+fn a_board_that_may_not_be_opened_is_told_and_recorded_once_it_may() {
+    use std::os::unix::fs::PermissionsExt;
+    let machine = Machine::new();
+    let board = machine.board(0, 1);
+    let mode = |mode| {
+        let path = board.path().unwrap();
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+    };
+    mode(0);
+    let scan = Scan::start_as(&machine, become_nobody);
+    scan.await_told("denied", "permission denied: add yourself to the group dialout");
+    mode(0o666);
+    scan.recording.await_rows("benchlab", 5);
+    scan.end();
+}
+
+#[test]
+fn a_board_of_unknown_firmware_is_told_and_asked_again() {
+    let machine = Machine::new();
+    let newest = Model::Benchlab2.newest();
+    let contract: &'static Contract = Box::leak(Box::new(Contract { firmware: 9, ..*newest }));
+    machine.port(0, 0, ("0483", "5740"));
+    let mut options = BoardOptions::of(contract, 1);
+    options.link = Some(machine.node(0));
+    let board = VirtualBoard::start(options).unwrap();
+    let scan = Scan::start(&machine);
+    scan.await_told("down", "BENCHLAB 2 firmware 09 is not known to this version of bl");
+    let requests = board.requests();
+    await_true("the next question", || board.requests() > requests);
+    assert_eq!(scan.recording.rows("benchlab"), 0);
+    scan.end();
+}
+
+#[test]
+fn a_board_that_is_silent_after_plugging_in_is_asked_again() {
+    let machine = Machine::new();
+    machine.port(0, 0, ("0483", "5740"));
+    let mut options = BoardOptions::new(Model::Original, 1);
+    options.link = Some(machine.node(0));
+    options.silent = std::time::Duration::from_millis(2_500);
+    let _board = VirtualBoard::start(options).unwrap();
+    let scan = Scan::start(&machine);
+    await_true("what it says", || scan.state().1.contains("not a BENCHLAB board, or it hangs"));
+    scan.recording.await_rows("benchlab", 5);
+    scan.end();
+}
+
+#[test]
+fn a_board_selected_by_its_uid_says_what_is_in_its_way() {
+    let machine = Machine::new();
+    let board = machine.board(0, 1);
+    let stop = Stop::new().unwrap();
+    let user = Device::connect(&machine.node(0), &quick(), &stop).unwrap();
+    let roster = Roster::new(machine.roots(), quick());
+    let source = BenchlabSource::new(Selector::Uid(board.uid()), roster, 100.0);
+    let mut recording = Recording::start(source);
+    await_true("health", || recording.health("down") == 1);
+    let (told, state) = (recording.details("down"), recording.context.status().state().1);
+    for text in [&told[0], &state] {
+        assert!(text.contains("in use by another program"), "{text}");
+    }
+    drop(user);
+    recording.await_rows("benchlab", 5);
+    recording.stop().unwrap();
 }

@@ -140,6 +140,26 @@ fn uneven_delays_stay_within_the_stamps_bounds() {
 }
 
 #[test]
+fn a_reply_that_trickles_in_is_bounded_by_its_first_byte() {
+    let (board, mut recording, _folder) = start(Model::Benchlab2, "trickle");
+    let rows = recording.rows("benchlab");
+    recording.await_rows("benchlab", rows + 30);
+    recording.stop().unwrap();
+    assert_true(&recording, &board.take_sent());
+    let table = recording.table("benchlab");
+    let trickled = rows + 1..table.num_rows();
+    let of = |column| -> Vec<i64> {
+        trickled.clone().map(|row| i64_at(&table, column, row).unwrap()).collect()
+    };
+    // 384 bytes are six packets: the last one comes 25 ms after the first.
+    assert!(of("rtt_ns").iter().all(|rtt_ns| *rtt_ns >= 25_000_000));
+    // A busy machine may be late for some.
+    let mut errors_ns = of("ts_err_ns");
+    errors_ns.sort_unstable();
+    assert!(errors_ns[errors_ns.len() / 4] < 10_000_000, "{errors_ns:?}");
+}
+
+#[test]
 fn repeated_snapshots_are_kept_and_counted() {
     let mut options = BoardOptions::new(Model::Original, 3);
     options.refresh = Some(Duration::from_millis(100));

@@ -3,6 +3,7 @@
 
 mod discovery;
 mod faults;
+mod readings;
 mod record;
 mod recording;
 mod settings;

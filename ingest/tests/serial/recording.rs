@@ -7,6 +7,8 @@ use std::time::{Duration, Instant};
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Decimal32Type, Int64Type, TimestampNanosecondType};
 use arrow_array::{Array, RecordBatch};
+use bl_ingest::Supervisor;
+use bl_ingest::serial::{BoardScanner, BoardWatch};
 use bl_ingest::source::{Context, Full, Reason, Sink, Source, SourceError, SourceStatus, Stop};
 use bl_schemas::Table;
 use bl_store::clock::Anchor;
@@ -15,6 +17,26 @@ use bl_store::clock::Anchor;
 pub struct Memory {
     anchor: Anchor,
     batches: Mutex<Vec<(String, RecordBatch)>>,
+}
+
+impl Memory {
+    fn new() -> Arc<Self> {
+        Arc::new(Self { anchor: Anchor::measure(), batches: Mutex::default() })
+    }
+}
+
+/// A source whose thread does something else first.
+struct First<S>(fn(), S);
+
+impl<S: Source> Source for First<S> {
+    fn name(&self) -> String {
+        self.1.name()
+    }
+
+    fn run(&mut self, context: &Context) -> Result<(), SourceError> {
+        (self.0)();
+        self.1.run(context)
+    }
 }
 
 impl Sink for Memory {
@@ -43,10 +65,19 @@ pub struct Recording {
 }
 
 impl Recording {
-    pub fn start(mut source: impl Source + 'static) -> Self {
-        let anchor = Anchor::measure();
-        let memory = Arc::new(Memory { anchor, batches: Mutex::default() });
-        let stop = Stop::new().unwrap();
+    pub fn start(source: impl Source + 'static) -> Self {
+        Self::into(Memory::new(), Stop::new().unwrap(), source)
+    }
+
+    /// A recording of every board that `scanner` finds; the scanner's own thread takes `first` before all else.
+    pub fn of_boards(scanner: BoardScanner, first: fn()) -> (Self, Supervisor) {
+        let (memory, stop) = (Memory::new(), Stop::new().unwrap());
+        let supervisor = Supervisor::new(Arc::clone(&memory) as Arc<dyn Sink>, stop.clone());
+        let watch = First(first, BoardWatch::new(scanner, supervisor.clone()));
+        (Self::into(memory, stop, watch), supervisor)
+    }
+
+    fn into(memory: Arc<Memory>, stop: Stop, mut source: impl Source + 'static) -> Self {
         let devices = Arc::<Mutex<Vec<serde_json::Value>>>::default();
         let status = Arc::new(SourceStatus::new(source.name()));
         let context =
@@ -95,6 +126,15 @@ impl Recording {
 
     pub fn await_rows(&self, name: &str, count: usize) {
         await_true(&format!("{count} rows of {name}"), || self.rows(name) >= count);
+    }
+
+    /// The sentences of a reason in `health`.
+    pub fn details(&self, reason: &str) -> Vec<String> {
+        let health = self.table("health");
+        let [reasons, details] = ["reason", "detail"]
+            .map(|name| health.column_by_name(name).unwrap().as_string::<i32>());
+        let of_it = (0..health.num_rows()).filter(|i| reasons.value(*i) == reason);
+        of_it.map(|i| details.value(i).to_owned()).collect()
     }
 
     /// How often each reason is counted in `health`.

@@ -155,15 +155,6 @@ impl<'a> InOrder<'a> {
         Ok(None)
     }
 
-    /// The rest as one batch.
-    pub fn all(mut self) -> Result<RecordBatch, LatencyError> {
-        let mut batches = Vec::new();
-        while let Some(batch) = self.next()? {
-            batches.push(batch);
-        }
-        concat_batches(&self.schema, &batches).map_err(arrow(self.session))
-    }
-
     /// The file at `path`, with the columns that are wanted.
     fn reader(&self, path: &Path) -> Result<Builder, LatencyError> {
         let file = File::open(path).map_err(|e| {

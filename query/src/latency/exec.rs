@@ -65,7 +65,16 @@ struct Wanted {
 }
 
 /// The columns that need power samples.
-const POWER: [&str; 6] = ["power_w", "cpu_w", "gpu_w", "power_age_ms", "power_err_ns", "energy_j"];
+const POWER: [&str; 8] = [
+    "power_w",
+    "cpu_w",
+    "gpu_w",
+    "power_age_ms",
+    "power_err_ns",
+    "energy_j",
+    "lag_ms",
+    "lag_err_ms",
+];
 
 impl Wanted {
     fn has_power(&self) -> bool {

@@ -8,6 +8,7 @@ mod demand;
 mod doubts;
 mod events;
 mod exec;
+mod lag;
 mod power;
 mod progress;
 mod rows;
@@ -42,6 +43,26 @@ pub struct Method {
     /// UID of the board whose power counts; without one, the board with the first sample of the session.
     /// Boards are never added up: two of them may measure the same supply.
     pub device: Option<String>,
+    /// What is made of the meter's lag. Notes of the first release tell none: they made nothing of it.
+    #[serde(default = "Lag::ignored")]
+    pub lag: Lag,
+}
+
+/// What is made of the meter's lag: power that shows some time after the work that causes it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Lag {
+    /// Where a session that has ended tells it for certain, samples are taken for what was so long before.
+    #[default]
+    Apply,
+    /// Samples are taken as they are stamped.
+    Ignore,
+}
+
+impl Lag {
+    fn ignored() -> Self {
+        Self::Ignore
+    }
 }
 
 impl Default for Method {
@@ -50,6 +71,7 @@ impl Default for Method {
             window_ns: bl_align::pair::DEFAULT_WINDOW_NS,
             tolerance_ns: DEFAULT_TOLERANCE_NS,
             device: None,
+            lag: Lag::default(),
         }
     }
 }
@@ -91,12 +113,14 @@ pub enum LatencyError {
         /// What went wrong.
         source: datafusion::arrow::error::ArrowError,
     },
-    /// The power series is out of order, which sorting has to prevent.
-    #[error("computing the energy of frames: {0}")]
-    Energy(#[from] bl_align::energy::EnergyError),
-    /// The same for as-of matching.
-    #[error("computing the power of frames: {0}")]
-    AsOf(#[from] bl_align::as_of::AsOfError),
+    /// A table's column of names holds something else.
+    #[error("reading events of session {session}: {source}")]
+    Events {
+        /// The session.
+        session: String,
+        /// Which column, and what it holds.
+        source: bl_align::pair::StageError,
+    },
     /// The notes of what is aligned cannot be read.
     #[error("{path}: {what}; remove the folder that it is in and align again")]
     Progress {

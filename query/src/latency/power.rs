@@ -1,48 +1,18 @@
-//! The power of one board over a stretch of time.
+//! The samples of one board, read in step with the frames that they are of.
 
-use std::sync::Arc;
-
-use bl_align::as_of::{LeftRows, Side, as_of};
-use bl_align::energy::{EnergyIndex, EnergyOptions, Gaps, Method as Integral};
+use bl_align::driver::{Driver, FirstBoard, PowerColumns};
 use bl_store::Session;
-use datafusion::arrow::array::{
-    Array, ArrayRef, AsArray, Float64Array, Int64Array, RecordBatch, UInt64Array,
-};
-use datafusion::arrow::compute::{cast, filter_record_batch, take};
+use datafusion::arrow::array::{AsArray, BooleanArray, RecordBatch};
+use datafusion::arrow::compute::{cast, filter_record_batch};
 use datafusion::arrow::datatypes::{DataType, Float64Type, Int64Type};
+use datafusion::arrow::error::ArrowError;
 
 use super::events::{InOrder, stamps};
-use super::{LatencyError, Method, arrow};
+use super::{LatencyError, arrow};
 
 const COLUMNS: [&str; 6] = ["ts", "device_uid", "ts_err_ns", "sys_w", "cpu_w", "gpu_w"];
 
-/// Power of frames, a value a frame.
-pub(super) struct FramePower {
-    pub power_w: ArrayRef,
-    pub cpu_w: ArrayRef,
-    pub gpu_w: ArrayRef,
-    pub age_ms: Float64Array,
-    pub err_ns: ArrayRef,
-    pub energy_j: Float64Array,
-}
-
-impl FramePower {
-    /// That of frames of which nothing is known.
-    pub fn unknown(frames: usize) -> Self {
-        let float = || Float64Array::new_null(frames);
-        Self {
-            power_w: Arc::new(float()),
-            cpu_w: Arc::new(float()),
-            gpu_w: Arc::new(float()),
-            age_ms: float(),
-            err_ns: Arc::new(Int64Array::new_null(frames)),
-            energy_j: float(),
-        }
-    }
-}
-
-/// UID of the board with the first sample of the session; at one instant, the first in order of names. None where it
-/// has no sample.
+/// UID of the board with the first sample of the session: see [`FirstBoard`]. None where it has no sample.
 ///
 /// # Errors
 /// When its files cannot be read.
@@ -51,78 +21,78 @@ pub fn first_device(session: &Session) -> Result<Option<String>, LatencyError> {
     let mut rows = InOrder::open(session, table, &COLUMNS[..2], (i64::MIN, i64::MAX))?;
     while let Some(batch) = rows.next()? {
         let uids = cast(batch.column(1), &DataType::Utf8).map_err(arrow(session))?;
-        let uids = uids.as_string::<i32>();
-        // Recordings of other tools may not tell which board they are of.
-        let named = stamps(&batch).iter().zip(uids).map(|(ts, uid)| (*ts, uid.unwrap_or_default()));
-        if let Some((_, uid)) = named.min() {
+        let mut first = FirstBoard::default();
+        for (ts_ns, uid) in stamps(&batch).iter().zip(uids.as_string::<i32>()) {
+            first.see(*ts_ns, uid.unwrap_or_default());
+        }
+        // Batches come in order of time.
+        if let Some(uid) = first.uid() {
             return Ok(Some(uid.to_string()));
         }
     }
     Ok(None)
 }
 
-/// The power and the energy of frames that are sorted by `from_ns`; `to_ns` is null where a frame was dropped.
-pub(super) fn of_frames(
-    session: &Session,
-    method: &Method,
-    device: &str,
-    from_ns: &Int64Array,
-    to_ns: &Int64Array,
-) -> Result<FramePower, LatencyError> {
-    let first = from_ns.values().first().copied().unwrap_or_default();
-    let last = from_ns.values().last().copied().unwrap_or_default();
-    let last = to_ns.iter().flatten().max().unwrap_or(last).max(last);
-    let span = (
-        first.saturating_sub(method.tolerance_ns.max(0)),
-        last.saturating_add(method.tolerance_ns.max(0)),
-    );
-    let samples = samples(session, device, span)?;
-    let ts = stamps(&samples);
-    let left = LeftRows { ts: from_ns.values(), valid: None, keys: None };
-    let nearest = as_of(Side::AtOrBefore, Some(method.tolerance_ns), left, ts, None)?;
-    let age_ms = from_ns.values().iter().zip(&nearest);
-    let age_ms = age_ms.map(|(from, at)| Some((from - ts[(*at)?]) as f64 / 1e6)).collect();
-    let at = UInt64Array::from_iter(nearest.iter().map(|at| at.map(|at| at as u64)));
-    let of = |name: &str, kind: &DataType| {
-        let column = cast(&samples[name], kind).map_err(arrow(session))?;
-        take(&column, &at, None).map_err(arrow(session))
-    };
-    let options = EnergyOptions {
-        method: Integral::Trapezoid,
-        gaps: Gaps::Null,
-        tolerance_ns: method.tolerance_ns,
-    };
-    let mut energy = EnergyIndex::new(options);
-    let watts = cast(&samples["sys_w"], &DataType::Float64).map_err(arrow(session))?;
-    energy.extend(ts, watts.as_primitive::<Float64Type>())?;
-    let power_w = of("sys_w", &DataType::Float64)?;
-    // The age is that of a reading: a sample without one has none.
-    let age_ms: Float64Array = age_ms;
-    let age_ms = age_ms.iter().enumerate().map(|(row, age)| age.filter(|_| power_w.is_valid(row)));
-    Ok(FramePower {
-        age_ms: age_ms.collect(),
-        cpu_w: of("cpu_w", &DataType::Float64)?,
-        gpu_w: of("gpu_w", &DataType::Float64)?,
-        err_ns: of("ts_err_ns", &DataType::Int64)?,
-        energy_j: energy.energies_j(from_ns, to_ns)?,
-        power_w,
-    })
+/// The samples of a board, from the first one on that a frame needed.
+pub(super) struct BoardPower<'a> {
+    session: &'a Session,
+    device: String,
+    rows: Option<InOrder<'a>>,
+    is_read: bool,
 }
 
-fn samples(session: &Session, device: &str, span: (i64, i64)) -> Result<RecordBatch, LatencyError> {
-    let Some(table) = bl_schemas::table("benchlab") else {
-        return Ok(RecordBatch::new_empty(Arc::new(datafusion::arrow::datatypes::Schema::empty())));
-    };
-    let rows = InOrder::open(session, table, &COLUMNS, span)?.all()?;
-    let uids = cast(rows.column(1), &DataType::Utf8).map_err(arrow(session))?;
-    let of_device = uids.as_string::<i32>().iter();
-    let of_device = of_device.map(|uid| Some(uid.unwrap_or_default() == device)).collect();
-    filter_record_batch(&rows, &of_device).map_err(arrow(session))
-}
+impl<'a> BoardPower<'a> {
+    pub fn of(session: &'a Session, device: String) -> Self {
+        Self { session, device, rows: None, is_read: false }
+    }
 
-/// Nanoseconds of frames' ends.
-pub(super) fn ends(from_ns: &[i64], latency_ns: &Int64Array) -> Int64Array {
-    let ends = from_ns.iter().zip(latency_ns.iter());
-    ends.map(|(from, latency)| latency.map(|latency| from.saturating_add(latency)))
-        .collect::<datafusion::arrow::array::PrimitiveArray<Int64Type>>()
+    /// Whether all samples that there were are read.
+    pub fn is_read(&self) -> bool {
+        self.is_read
+    }
+
+    /// Reads as far as the finished frames of the driver need.
+    pub fn feed(&mut self, driver: &mut Driver) -> Result<(), LatencyError> {
+        while let Some(from_ns) = driver.wants_power(0).filter(|_| !self.is_read) {
+            match self.next(from_ns)? {
+                Some(batch) => self.push(&batch, driver).map_err(arrow(self.session))?,
+                None => self.is_read = true,
+            }
+        }
+        Ok(())
+    }
+
+    fn next(&mut self, from_ns: i64) -> Result<Option<RecordBatch>, LatencyError> {
+        let Some(table) = bl_schemas::table("benchlab") else { return Ok(None) };
+        let rows = match &mut self.rows {
+            Some(rows) => rows,
+            // Frames come in order of time: those to come begin later.
+            none => none.insert(InOrder::open(self.session, table, &COLUMNS, (from_ns, i64::MAX))?),
+        };
+        rows.next()
+    }
+
+    fn push(&self, batch: &RecordBatch, driver: &mut Driver) -> Result<(), ArrowError> {
+        let uids = cast(batch.column(1), &DataType::Utf8)?;
+        let uids = uids.as_string::<i32>().iter();
+        let of_device: BooleanArray =
+            uids.map(|uid| Some(uid.unwrap_or_default() == self.device)).collect();
+        let samples = match of_device.true_count() == batch.num_rows() {
+            true => batch.clone(),
+            false => filter_record_batch(batch, &of_device)?,
+        };
+        let watts =
+            ["sys_w", "cpu_w", "gpu_w"].map(|name| cast(&samples[name], &DataType::Float64));
+        let [sys_w, cpu_w, gpu_w] = watts;
+        let (sys_w, cpu_w, gpu_w) = (sys_w?, cpu_w?, gpu_w?);
+        let err_ns = cast(&samples["ts_err_ns"], &DataType::Int64)?;
+        driver.push_power(&PowerColumns {
+            ts_ns: stamps(&samples),
+            sys_w: sys_w.as_primitive::<Float64Type>(),
+            cpu_w: Some(cpu_w.as_primitive::<Float64Type>()),
+            gpu_w: Some(gpu_w.as_primitive::<Float64Type>()),
+            err_ns: Some(err_ns.as_primitive::<Int64Type>()),
+        });
+        Ok(())
+    }
 }

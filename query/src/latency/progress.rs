@@ -6,7 +6,8 @@ use bl_store::{Session, State, StoreError, replace_file};
 use serde::{Deserialize, Serialize};
 
 use super::events::count_before;
-use super::{LatencyError, LatencyOptions, Method};
+use super::lag::{LagNote, may_tell_lag};
+use super::{Lag, LatencyError, LatencyOptions, Method};
 
 /// Notes of one session.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -30,6 +31,9 @@ pub(crate) struct PairProgress {
     pub method: Method,
     /// The board whose power counts.
     pub device: Option<String>,
+    /// The lag of that board's power.
+    #[serde(default)]
+    pub lag: LagNote,
     /// Frames that entered `stage_a` before this instant are in the files.
     pub until_ns: i64,
     /// The raw rows of the settled time when they were made.
@@ -176,6 +180,11 @@ impl PairProgress {
         raw: &Option<RawRows>,
     ) -> Result<bool, LatencyError> {
         if self.rule != RULE || self.method != options.method {
+            return Ok(false);
+        }
+        // While it was recorded its lag was not known; now it may be.
+        let is_sought = self.lag != LagNote::NotSought || options.method.lag == Lag::Ignore;
+        if raw.is_some() && !is_sought && may_tell_lag(session)? {
             return Ok(false);
         }
         match &self.complete {

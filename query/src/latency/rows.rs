@@ -1,12 +1,10 @@
 //! From raw rows to rows of `latency`, for any number of pairs of stages in one pass over the events.
 
-use std::cmp::Ordering;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use bl_align::pair::{
-    Fate, FrameKeys, KeyColumn, PairOptions, Paired, PairedBy, Pipelines, Side, StageEvents,
-};
+use bl_align::driver::{Driver, DriverOptions, EventColumns, Frame, KEYS};
+use bl_align::pair::{Fate, PairedBy, Side, StageError};
 use bl_schemas::Table;
 use bl_store::Session;
 use datafusion::arrow::array::{
@@ -18,14 +16,12 @@ use datafusion::arrow::error::ArrowError;
 
 use super::demand::Demand;
 use super::events::{InOrder, stamps};
-use super::power::{FramePower, ends, first_device, of_frames};
+use super::lag::{LagNote, MeterLag, meter_lag};
+use super::power::{BoardPower, first_device};
 use super::progress::{PairProgress, RULE, RawRows, Settled, Task};
-use super::{LatencyError, arrow};
+use super::{Lag, LatencyError, arrow};
 
 const COLUMNS: [&str; 6] = ["ts", "pipeline", "stage", KEYS[0], KEYS[1], KEYS[2]];
-
-/// What identifies a frame, best first.
-const KEYS: [&str; 3] = ["frame", "key_ns", "pts_ns"];
 
 /// Up to which instant frames are told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,72 +52,84 @@ pub(crate) fn compute(
     demand: &Demand<'_>,
     mut emit: impl FnMut(usize, RecordBatch) -> Result<(), LatencyError>,
 ) -> Result<Vec<End>, LatencyError> {
-    let runs = tasks.iter().map(|task| Run::new(session, task, demand));
-    let mut runs = runs.collect::<Result<Vec<_>, _>>()?;
-    let Some(table) = bl_schemas::table("pipeline").filter(|_| !runs.is_empty()) else {
+    let Some(table) = bl_schemas::table("pipeline").filter(|_| !tasks.is_empty()) else {
         return Ok(Vec::new());
     };
     // Both before the rows are read: what comes meanwhile is not taken for known.
     let raw = RawRows::of(session);
     let settled = match until {
-        Until::Instant(until_ns) if raw.is_none() => Settled::count(session, until_ns)?,
+        Until::Instant(before_ns) if raw.is_none() => Settled::count(session, before_ns)?,
         _ => Settled::default(),
     };
+    let manifest = session.manifest();
+    let power = match (&raw, manifest.anchor_estimated) {
+        (None, false) => MorePower::After(manifest.anchor.now()),
+        // An import that is under way has a clock of its own.
+        (None, true) => MorePower::After(i64::MAX),
+        (Some(_), _) => MorePower::Never,
+    };
+    let runs = tasks.iter().map(|task| Run::new(session, task, demand, power));
+    let mut runs = runs.collect::<Result<Vec<_>, _>>()?;
     let mut events = InOrder::open(session, table, &COLUMNS, (i64::MIN, i64::MAX))?;
     while let Some(batch) = events.next()? {
         if (demand.is_over)() {
             return Err(LatencyError::Stopped);
         }
         for (at, run) in runs.iter_mut().enumerate() {
-            run.push(&batch);
-            if run.pairing.ready() >= run.chunk_rows {
-                let rows = run.settled(until);
+            run.push(&batch).map_err(|source| unreadable(session, source))?;
+            if run.driver.ready(PAIR) >= run.chunk_rows {
+                let rows = run.take(until, power)?;
                 run.chunk_rows = (run.chunk_rows * 2).min(demand.most_rows);
-                emit_rows(session, run, rows, demand, |batch| emit(at, batch))?;
+                emit_rows(session, run, &rows, |batch| emit(at, batch))?;
             }
         }
     }
     let mut ends = Vec::with_capacity(runs.len());
     for (at, mut run) in runs.into_iter().enumerate() {
-        match (&raw, until) {
-            (Some(_), _) => run.pairing.finish(),
-            // Whatever is to come is not of that time.
-            (None, Until::Instant(until_ns)) => run.pairing.advance(until_ns),
-            // A frame on its way holds up none of those that have ended: the page shows them, too.
-            (None, Until::Now) => run.pairing.leave(),
-        }
-        let rows = match (until, &raw) {
-            (Until::Now, _) | (_, Some(_)) => run.all(),
-            (Until::Instant(_), None) => run.settled(until),
-        };
-        emit_rows(session, &run, rows, demand, |batch| emit(at, batch))?;
-        let unkeyed = run.pairing.counts().unkeyed;
+        let rows = run.take_last(until, power)?;
+        emit_rows(session, &run, &rows, |batch| emit(at, batch))?;
+        let unkeyed = run.driver.counts(PAIR).unkeyed;
         ends.push(End { progress: run.progress(settled, raw.clone()), unkeyed });
     }
     Ok(ends)
 }
 
-/// A frame with its keys, in the order of [`KEYS`].
-type Frame = Paired<FrameKeys>;
+fn unreadable(session: &Session, source: StageError) -> LatencyError {
+    LatencyError::Events { session: session.id().to_string(), source }
+}
+
+/// Whether samples come that are not there yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum MorePower {
+    /// The session has ended.
+    Never,
+    /// It goes on, and this is its time.
+    After(i64),
+}
+
+/// The one pair of stages that the driver of a run looks for.
+const PAIR: usize = 0;
 
 /// One pair of stages.
-struct Run {
+struct Run<'a> {
     task: Task,
     device: Option<String>,
-    /// Frames from before are in the files.
-    from_ns: i64,
+    lag: LagNote,
     until_ns: i64,
-    pairing: Pipelines<FrameKeys>,
-    /// Names of the pipelines, by their numbers.
-    names: Vec<Option<String>>,
-    /// Settled frames that are later than the limit.
-    later: Vec<Frame>,
+    driver: Driver,
+    /// None where no power is asked for, or there is no board.
+    power: Option<BoardPower<'a>>,
     /// Finished frames that wait before they go out.
     chunk_rows: usize,
 }
 
-impl Run {
-    fn new(session: &Session, task: &Task, demand: &Demand<'_>) -> Result<Self, LatencyError> {
+impl<'a> Run<'a> {
+    fn new(
+        session: &'a Session,
+        task: &Task,
+        demand: &Demand<'_>,
+        power: MorePower,
+    ) -> Result<Self, LatencyError> {
         if task.stage_a == task.stage_b {
             return Err(LatencyError::SameStage(task.stage_a.clone()));
         }
@@ -134,108 +142,107 @@ impl Run {
                 None => None,
             },
         };
+        let lag = match (known.map(|known| known.lag), &device) {
+            (Some(lag), _) if lag != LagNote::NotSought => lag,
+            (_, Some(device))
+                if power == MorePower::Never
+                    && demand.with_power
+                    && task.method.lag == Lag::Apply =>
+            {
+                meter_lag(session, device)?
+            }
+            _ => LagNote::NotSought,
+        };
+        // Frames from before are in the files.
         let from_ns = known.map_or(i64::MIN, |known| known.until_ns);
-        let options = PairOptions { window_ns: task.method.window_ns, ..PairOptions::default() };
+        let options = DriverOptions {
+            window_ns: task.method.window_ns,
+            tolerance_ns: task.method.tolerance_ns,
+            lag_ns: lag.found().map_or(0, |lag| lag.lag_ns),
+            from_ns: from_ns.max(demand.from_ns),
+            ..DriverOptions::default()
+        };
+        let stages = [(task.stage_a.as_str(), task.stage_b.as_str())];
+        let mut driver =
+            Driver::new(stages, options).map_err(|source| unreadable(session, source))?;
+        let power = device.clone().filter(|_| demand.with_power);
+        if power.is_none() {
+            driver.finish_power();
+        }
         Ok(Self {
             task: task.clone(),
             device,
-            from_ns,
+            lag,
             until_ns: from_ns,
-            pairing: Pipelines::new(options),
-            names: Vec::new(),
-            later: Vec::new(),
+            driver,
+            power: power.map(|device| BoardPower::of(session, device)),
             chunk_rows: demand.first_rows,
         })
     }
 
-    fn pipeline(&mut self, name: Option<&str>) -> u32 {
-        let known = self.names.iter().position(|known| known.as_deref() == name);
-        let number = known.unwrap_or_else(|| {
-            self.names.push(name.map(String::from));
-            self.names.len() - 1
+    fn push(&mut self, batch: &RecordBatch) -> Result<(), StageError> {
+        let keys = KEYS.map(|name| {
+            let column = batch[name].as_primitive::<Int64Type>();
+            Some((column.values().as_ref(), column.nulls()))
         });
-        number as u32
-    }
-
-    fn push(&mut self, batch: &RecordBatch) {
-        let (pipelines, stages) = (Names::of(&batch["pipeline"]), Names::of(&batch["stage"]));
-        let sides = stages.map(|stage| match stage {
-            Some(stage) if stage == self.task.stage_a => Some(Side::A),
-            Some(stage) if stage == self.task.stage_b => Some(Side::B),
-            _ => None,
-        });
-        let side = |row: usize| sides[stages.slot(row)];
-        let mut numbers = pipelines.map(|_| None);
-        let pipeline: Vec<u32> = (0..batch.num_rows())
-            .map(|row| match side(row) {
-                None => 0,
-                Some(_) => {
-                    let slot = pipelines.slot(row);
-                    *numbers[slot].get_or_insert_with(|| self.pipeline(pipelines.name(slot)))
-                }
-            })
-            .collect();
-        let columns = KEYS.map(|name| batch[name].as_primitive::<Int64Type>());
-        let keys: [KeyColumn<'_>; KEYS.len()] =
-            columns.map(|column| (column.values().as_ref(), column.nulls()));
-        let of_row = |row: usize| {
-            let key = |at: usize| columns[at].is_valid(row).then(|| columns[at].value(row));
-            [key(0), key(1), key(2), None]
-        };
-        let ts_ns = stamps(batch);
-        let events = StageEvents { ts_ns, keys: &keys, pipeline: Some(&pipeline) };
-        self.pairing.push_columns(&events, side, of_row);
+        self.driver.push_events(&EventColumns {
+            ts_ns: stamps(batch),
+            pipeline: Some(&batch["pipeline"]),
+            stage: &batch["stage"],
+            keys,
+        })
     }
 
     /// Takes the frames that no event to come precedes, before the limit.
-    fn settled(&mut self, until: Until) -> Vec<Frame> {
-        let mut bound_ns = self.pairing.settled_until_ns();
-        if let Until::Instant(until_ns) = until {
-            bound_ns = bound_ns.min(until_ns);
+    fn take(&mut self, until: Until, power: MorePower) -> Result<Vec<Frame>, LatencyError> {
+        let mut bound_ns = self.driver.settled_until_ns(PAIR);
+        if let Until::Instant(before_ns) = until {
+            bound_ns = bound_ns.min(before_ns);
         }
         self.until_ns = self.until_ns.max(bound_ns);
-        let mut rows = std::mem::take(&mut self.later);
-        rows.append(&mut self.pairing.take_settled());
-        let due = rows.partition_point(|row| row.pair.ts_ns < self.until_ns);
-        self.later = rows.split_off(due);
-        self.new_in_order(rows)
+        self.take_before(self.until_ns, power)
     }
 
-    /// Takes all frames that are finished.
-    fn all(&mut self) -> Vec<Frame> {
-        let mut rows = std::mem::take(&mut self.later);
-        rows.append(&mut self.pairing.take());
-        rows.sort_by_key(|row| row.pair.ts_ns);
-        self.new_in_order(rows)
+    /// Takes those that are left, after the last event.
+    fn take_last(&mut self, until: Until, power: MorePower) -> Result<Vec<Frame>, LatencyError> {
+        match (power, until) {
+            (MorePower::Never, _) => self.driver.finish_events(),
+            // Whatever is to come is not of that time.
+            (MorePower::After(_), Until::Instant(before_ns)) => {
+                self.driver.advance(before_ns);
+                return self.take(until, power);
+            }
+            // A frame on its way holds up none of those that have ended: the page shows them, too.
+            (MorePower::After(_), Until::Now) => self.driver.leave(),
+        }
+        self.take_before(i64::MAX, power)
     }
 
-    /// The rows, in order of time, that are not in the files, in the table's order: pipelines are numbered as they
-    /// come, which is no order where they come at one instant.
-    fn new_in_order(&self, mut rows: Vec<Frame>) -> Vec<Frame> {
-        rows.drain(..rows.partition_point(|row| row.pair.ts_ns < self.from_ns));
-        let name = |row: &Frame| &self.names[row.pair.key.group as usize];
-        let in_table = |left: &Frame, right: &Frame| -> Ordering {
-            let rest = |row: &Frame| (row.pair.carry, row.pair.latency_ns);
-            left.pair
-                .ts_ns
-                .cmp(&right.pair.ts_ns)
-                .then_with(|| name(left).cmp(name(right)))
-                .then_with(|| rest(left).cmp(&rest(right)))
+    fn take_before(&mut self, ns: i64, power: MorePower) -> Result<Vec<Frame>, LatencyError> {
+        if let Some(samples) = &mut self.power {
+            samples.feed(&mut self.driver)?;
+            if samples.is_read() && power == MorePower::Never {
+                self.driver.finish_power();
+            }
+        }
+        let now_ns = match power {
+            MorePower::Never => i64::MIN,
+            MorePower::After(now_ns) => now_ns,
         };
-        rows.sort_by(in_table);
-        rows
+        Ok(self.driver.take_before(PAIR, ns, now_ns).frames)
     }
 
     fn progress(self, settled: Settled, complete: Option<RawRows>) -> PairProgress {
         PairProgress {
             rule: RULE,
             settled,
-            seen_a: self.pairing.has_seen(Side::A),
-            seen_b: self.pairing.has_seen(Side::B),
+            seen_a: self.driver.has_seen(PAIR, Side::A),
+            seen_b: self.driver.has_seen(PAIR, Side::B),
             stage_a: self.task.stage_a,
             stage_b: self.task.stage_b,
             method: self.task.method,
             device: self.device,
+            lag: self.lag,
             doubtful: self.task.done.as_ref().map(|known| known.doubtful).unwrap_or_default(),
             until_ns: if complete.is_some() { i64::MAX } else { self.until_ns },
             files: self.task.done.map(|known| known.files).unwrap_or_default(),
@@ -244,55 +251,21 @@ impl Run {
     }
 }
 
-/// A dictionary column: a slot for each of its values, and the last one for null.
-struct Names<'a> {
-    keys: &'a Int32Array,
-    values: &'a StringArray,
-}
-
-impl<'a> Names<'a> {
-    fn of(column: &'a ArrayRef) -> Self {
-        let column = column.as_dictionary::<Int32Type>();
-        Self { keys: column.keys(), values: column.values().as_string() }
-    }
-
-    fn slot(&self, row: usize) -> usize {
-        if self.keys.is_valid(row) { self.keys.value(row) as usize } else { self.values.len() }
-    }
-
-    fn name(&self, slot: usize) -> Option<&'a str> {
-        (slot < self.values.len() && self.values.is_valid(slot)).then(|| self.values.value(slot))
-    }
-
-    fn map<T>(&self, of: impl FnMut(Option<&'a str>) -> T) -> Vec<T> {
-        (0..=self.values.len()).map(|slot| self.name(slot)).map(of).collect()
-    }
-}
-
 /// Hands frames out as a batch at rest.
 fn emit_rows(
     session: &Session,
-    run: &Run,
-    mut rows: Vec<Frame>,
-    demand: &Demand<'_>,
+    run: &Run<'_>,
+    rows: &[Frame],
     emit: impl FnOnce(RecordBatch) -> Result<(), LatencyError>,
 ) -> Result<(), LatencyError> {
-    rows.retain(|row| row.pair.ts_ns >= demand.from_ns);
     let Some(table) = bl_schemas::table("latency").filter(|_| !rows.is_empty()) else {
         return Ok(());
     };
-    let from_ns: Vec<i64> = rows.iter().map(|row| row.pair.ts_ns).collect();
-    let latency_ns: Int64Array = rows.iter().map(|row| row.pair.latency_ns).collect();
-    let ends = ends(&from_ns, &latency_ns);
-    let from_ns = Int64Array::from(from_ns);
-    let device = run.device.as_deref();
-    let power = match device {
-        Some(device) if demand.with_power => {
-            of_frames(session, &run.task.method, device, &from_ns, &ends)?
-        }
-        _ => FramePower::unknown(rows.len()),
+    let ts_ns: Vec<i64> = rows.iter().map(|row| row.pair.ts_ns).collect();
+    let ts = TimestampNanosecondArray::from(ts_ns).with_timezone("UTC");
+    let float = |of: fn(&Frame) -> Option<f64>| {
+        Arc::new(rows.iter().map(of).collect::<Float64Array>()) as ArrayRef
     };
-    let float = |values: Float64Array| Arc::new(values) as ArrayRef;
     let key = |at: usize| {
         Arc::new(rows.iter().map(|row| row.pair.carry[at]).collect::<Int64Array>()) as ArrayRef
     };
@@ -300,22 +273,17 @@ fn emit_rows(
     let same =
         |value: &str| dictionary(&[Some(value)], vec![0; rows.len()]).map_err(arrow(session));
     let source = if manifest.simulated { "sim.align" } else { "align" };
-    let pipelines: Vec<Option<&str>> = run.names.iter().map(Option::as_deref).collect();
+    let pipelines: Vec<Option<&str>> = run.driver.pipelines().collect();
     let of_pipeline = rows.iter().map(|row| row.pair.key.group as i32).collect();
     let found = |of: fn(&Frame) -> Option<usize>, names: &[Option<&str>]| {
         let nothing = names.len() - 1;
         let of = rows.iter().map(|row| of(row).unwrap_or(nothing) as i32).collect();
         dictionary(names, of).map_err(arrow(session))
     };
-    let latency_ms = latency_ns.iter().map(|ns| ns.map(|ns| ns as f64 / 1e6)).collect();
-    let confidence = rows.iter().map(|row| Some(f64::from(row.pair.confidence))).collect();
+    let dropped: BooleanArray = rows.iter().map(Frame::dropped).collect();
+    let err_ns: Int64Array = rows.iter().map(|row| row.power?.err_ns).collect();
     let mut columns: HashMap<&str, ArrayRef> = HashMap::from([
-        (
-            "ts",
-            Arc::new(
-                TimestampNanosecondArray::new(from_ns.values().clone(), None).with_timezone("UTC"),
-            ) as ArrayRef,
-        ),
+        ("ts", Arc::new(ts) as ArrayRef),
         ("session", same(session.id().as_str())?),
         ("node", same(&manifest.node)?),
         ("source", same(source)?),
@@ -324,28 +292,29 @@ fn emit_rows(
         ("stage_b", same(&run.task.stage_b)?),
         ("frame", key(0)),
         ("key_ns", key(1)),
-        ("latency_ms", float(latency_ms)),
-        ("dropped", Arc::new(rows.iter().map(dropped).collect::<BooleanArray>())),
+        ("latency_ms", float(|row| row.pair.latency_ns.map(|ns| ns as f64 / 1e6))),
+        ("dropped", Arc::new(dropped)),
         ("paired_by", found(paired_by, &PAIRED_BY)?),
-        ("confidence", float(confidence)),
+        ("confidence", float(|row| Some(f64::from(row.pair.confidence)))),
         ("reason", found(reason, &REASONS)?),
-        ("power_w", power.power_w),
-        ("cpu_w", power.cpu_w),
-        ("gpu_w", power.gpu_w),
-        ("power_age_ms", float(power.age_ms)),
-        ("power_err_ns", power.err_ns),
-        ("energy_j", float(power.energy_j)),
+        ("power_w", float(Frame::power_w)),
+        ("cpu_w", float(|row| reading(row.power?.cpu_w))),
+        ("gpu_w", float(|row| reading(row.power?.gpu_w))),
+        ("power_age_ms", float(|row| row.power_age_ns().map(|ns| ns as f64 / 1e6))),
+        ("power_err_ns", Arc::new(err_ns)),
+        ("energy_j", float(|row| row.energy_j)),
     ]);
+    if let Some(MeterLag { lag_ns, err_ns }) = run.lag.found() {
+        let same = |ns: i64| Arc::new(Float64Array::from_value(ns as f64 / 1e6, rows.len()));
+        columns.insert("lag_ms", same(lag_ns));
+        columns.insert("lag_err_ms", same(err_ns));
+    }
     emit(batch(table, &mut columns, rows.len()).map_err(arrow(session))?)
 }
 
-/// Whether it never ended; `None` where nobody can tell.
-fn dropped(row: &Frame) -> Option<bool> {
-    match row.pair.fate() {
-        Fate::Paired { .. } => Some(false),
-        Fate::Dropped => Some(true),
-        Fate::Ambiguous => None,
-    }
+/// Watts, where there is a reading.
+fn reading(watts: f64) -> Option<f64> {
+    Some(watts).filter(|watts| !watts.is_nan())
 }
 
 /// What `paired_by` may be: the keys of [`KEYS`], the order, nothing.

@@ -2,12 +2,10 @@
 
 use arrow::array::RecordBatch;
 
+use bl_align::driver::FirstBoard;
+
 use super::cells::Cells;
 use super::power::{Board, PowerRow};
-
-/// So long after the first sample, another board may still turn out to have had an earlier one: their samples come in
-/// batches of their own.
-const UNDECIDED_NS: i64 = 1_000_000_000;
 
 /// Boards in the order in which they came.
 #[derive(Debug, Default)]
@@ -15,6 +13,8 @@ pub struct Boards {
     all: Vec<Board>,
     /// Samples that are not told yet, one list a board.
     new: Vec<Vec<PowerRow>>,
+    /// The board with the first sample of those that were read.
+    earliest: FirstBoard,
     /// UID of the board with the first sample of the session, once that is known.
     first: Option<String>,
     /// Samples of that board that are not taken yet.
@@ -34,10 +34,8 @@ impl Boards {
 
     /// The board with the first sample of the session, as far as that is known: the rule of the SQL function `latency`.
     pub fn first(&self) -> Option<&Board> {
-        match &self.first {
-            Some(uid) => self.all.iter().find(|board| board.uid == *uid),
-            None => self.all.iter().min_by_key(|board| (board.since_ns, &board.uid)),
-        }
+        let uid = self.first.as_deref().or(self.earliest.uid())?;
+        self.all.iter().find(|board| board.uid == uid)
     }
 
     /// Takes rows of table `benchlab`.
@@ -51,6 +49,7 @@ impl Boards {
                 self.new.push(Vec::new());
                 self.all.len() - 1
             });
+            self.earliest.see(cells.ts()[row], uid);
             let Some(sample) = self.all[place].push(&cells, row) else { continue };
             self.new[place].push(sample);
             if self.first.as_deref() == Some(uid) {
@@ -62,7 +61,8 @@ impl Boards {
     /// Samples of the first board since the last call; none until it is known which one that is.
     pub(super) fn take_first(&mut self, now_ns: i64) -> Vec<PowerRow> {
         if self.first.is_none()
-            && let Some(board) = self.first().filter(|b| now_ns - b.since_ns >= UNDECIDED_NS)
+            && let Some(uid) = self.earliest.decided(now_ns)
+            && let Some(board) = self.all.iter().find(|board| board.uid == uid)
         {
             (self.first, self.of_first) =
                 (Some(board.uid.clone()), board.rows.iter().copied().collect());
@@ -114,11 +114,11 @@ mod tests {
         boards.push(&rows("B2", &[20, 40]));
         assert!(boards.take_first(100).is_empty(), "another may have been before");
         boards.push(&rows("B1", &[10, 30]));
-        assert_eq!(stamps(&boards.take_first(10 + UNDECIDED_NS)), [10, 30]);
+        assert_eq!(stamps(&boards.take_first(10 + 1_000_000_000)), [10, 30]);
         boards.push(&rows("B2", &[60]));
         boards.push(&rows("B0", &[5]));
         boards.push(&rows("B1", &[50]));
-        assert_eq!(stamps(&boards.take_first(20 + UNDECIDED_NS)), [50], "it stays");
+        assert_eq!(stamps(&boards.take_first(20 + 1_000_000_000)), [50], "it stays");
         assert_eq!(boards.first().map(|b| b.uid.as_str()), Some("B1"));
         let new = boards.take_new();
         let new: Vec<_> = new.iter().map(|(uid, samples)| (*uid, samples.len())).collect();

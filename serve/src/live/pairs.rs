@@ -81,6 +81,9 @@ impl PairWindow {
         if !rows.is_empty() {
             tell("pairs", pairs_json(&self.name, &rows));
         }
+        // What a frame without a latency cost is not shown.
+        let costs: Vec<PairRow> =
+            costs.into_iter().filter(|row| row.latency_ns.is_some()).collect();
         if !costs.is_empty() {
             tell("costs", costs_json(&self.name, &costs));
         }

@@ -140,8 +140,9 @@ impl Window {
 
     /// Pairs what can be paired at `now_ns`.
     fn pair(&mut self, now_ns: i64) {
-        for sample in self.boards.take_first(now_ns) {
-            self.aligner.push_power(sample.ts_ns, sample.watts(0));
+        let samples = self.boards.take_first(now_ns);
+        self.aligner.push_power(&samples);
+        for sample in samples {
             // In order: the board leaves out what is not.
             let _ = self.system.push(sample.ts_ns, sample.watts(0));
         }
@@ -181,7 +182,6 @@ impl Window {
         self.pairs.iter_mut().for_each(|pair| pair.trim_before(from_ns));
         self.boards.trim_before(from_ns, ROWS);
         self.channels.trim_before(from_ns);
-        self.aligner.trim_before(now_ns - 30_000_000_000);
         self.system.trim_before(from_ns);
     }
 

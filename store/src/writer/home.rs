@@ -4,9 +4,10 @@ use crate::clock::Anchor;
 use crate::error::{Result, StoreError};
 use crate::layout::SessionDir;
 use crate::lock::{Attempt, Lock};
+use crate::maintenance::{Maintenance, Task};
 use crate::manifest::{FORMAT, Manifest, State, boot_id};
 use crate::names::{SessionId, check_node};
-use crate::recover::{seal_orphans, tell};
+use crate::recover::{Recovered, has_orphans, seal_orphans, tell};
 use crate::rest::Origin;
 use crate::store::Store;
 
@@ -54,7 +55,10 @@ impl Home {
             }
             Err(e) => return Err(e),
         };
-        let orphans = seal_orphans(dir, &origin(&manifest))?;
+        let orphans = match has_orphans(dir)? {
+            true => seal_orphans(&Maintenance::take(dir, Task::Recovery)?, &origin(&manifest))?,
+            false => Recovered::default(),
+        };
         if let Some(left) = orphans.left.first() {
             let why = format!("is not known: {left}");
             return Err(StoreError::Taken { name: manifest.id.to_string(), why });
@@ -164,9 +168,9 @@ fn fresh(id: SessionId, spec: SessionSpec, anchor: Anchor) -> Manifest {
 
 /// Takes the lock of a session's one writer.
 fn lock(dir: &SessionDir, id: &SessionId) -> Result<Lock> {
-    match Lock::try_take(&dir.lock())? {
+    match Lock::try_take(&dir.lock(), "")? {
         Attempt::Got(lock) => Ok(lock),
-        Attempt::Held(pid) => Err(StoreError::Locked { name: id.to_string(), pid }),
+        Attempt::Held(by) => Err(StoreError::Locked { name: id.to_string(), pid: by.pid }),
     }
 }
 

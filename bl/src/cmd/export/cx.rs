@@ -1,23 +1,15 @@
 //! `bl export cx`: frames for CapFrameX.
 
-use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::Context;
-use bl_export::cx::{
-    CxError, Format, Metric, Report, Request, Source, StagePair, StagedFile, file_name, write_csv,
-    write_json,
-};
-use bl_query::tables::SessionFilter;
-use bl_query::{Query, Settings};
-use bl_schemas::FRAME_STAGES;
+use bl_export::cx::{Defaults, Ended, Exporter, Format, Metric, Order, Report};
 use bl_store::{Session, SessionId, Store};
 use clap::ValueEnum;
 
-use super::super::query::stages;
 use super::super::usage;
 use crate::config::{Config, CxFormat, Origin};
 use crate::terminal::{grouped, sentence};
@@ -73,181 +65,118 @@ enum MetricName {
     Interval,
 }
 
+impl From<MetricName> for Metric {
+    fn from(name: MetricName) -> Self {
+        match name {
+            MetricName::Latency => Self::Latency,
+            MetricName::Interval => Self::Interval,
+        }
+    }
+}
+
+impl From<CxFormat> for Format {
+    fn from(format: CxFormat) -> Self {
+        match format {
+            CxFormat::Csv => Self::Csv,
+            CxFormat::Json => Self::Json,
+        }
+    }
+}
+
 /// Runs `bl export cx`.
 pub fn run(args: Args, config: &Config) -> anyhow::Result<()> {
-    let export = Export { store: Store::new(&config.general.data_root), args, config };
+    let store = Store::new(&config.general.data_root);
+    let order = Order {
+        stage_a: args.stage_a,
+        stage_b: args.stage_b,
+        pipeline: args.pipeline,
+        log: args.log,
+        application: args.application,
+        board: args.device,
+        metric: Some(args.metric.into()),
+        format: args.format.map(Format::from),
+        output: args.output,
+        folder: args.watch_dir,
+    };
+    let exporter = Exporter::new(store.clone(), order, defaults(config));
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    if export.args.follow {
-        return runtime.block_on(export.follow());
+    match args.follow {
+        true => runtime.block_on(follow(&exporter, &store, &args.session)),
+        false => runtime.block_on(write(&exporter, &named(&store, &args.session)?)),
     }
-    let session = export.session()?;
-    runtime.block_on(export.write(&session))
 }
 
 /// Exports a session that has just ended, as `cx_export` of the configuration says. What fails is told: the recording
 /// itself is done.
 pub fn export_ended(config: &Config, session: &SessionId) {
-    let args = Args {
-        session: session.to_string(),
-        stage_a: None,
-        stage_b: None,
-        pipeline: None,
-        log: None,
-        application: None,
-        device: None,
-        format: None,
-        metric: MetricName::Latency,
-        output: None,
-        watch_dir: None,
-        follow: false,
+    let store = Store::new(&config.general.data_root);
+    let export = || {
+        let exporter = Exporter::new(store.clone(), Order::default(), defaults(config));
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+        runtime.block_on(write(&exporter, &store.session(session)?))
     };
-    if let Err(e) = run(args, config) {
+    if let Err(e) = export() {
         eprintln!("bl: cx_export: {}", sentence(&e));
     }
 }
 
-struct Export<'a> {
-    store: Store,
-    args: Args,
-    config: &'a Config,
-}
-
-impl Export<'_> {
-    fn session(&self) -> anyhow::Result<Session> {
-        if self.args.session != "latest" {
-            return Ok(self.store.session(&self.args.session.parse()?)?);
-        }
-        let root = self.store.data_root().display();
-        let none = || format!("there is no session in {root} yet: record one with `bl ingest`");
-        self.store.sessions()?.0.pop().with_context(none)
-    }
-
-    async fn write(&self, session: &Session) -> anyhow::Result<()> {
-        let request = self.request(session).await?;
-        let (path, format) = self.target(session, &request)?;
-        let failed = |e: std::io::Error| anyhow::Error::new(CxError::Write(e));
-        let mut file = StagedFile::create(&path).map_err(failed)?;
-        let report = match format {
-            Format::Csv => write_csv(&self.store, session, &request, &mut file).await,
-            Format::Json => write_json(&self.store, session, &request, &mut file).await,
-        };
-        let report = report.map_err(told)?;
-        file.appear().map_err(failed)?;
-        tell(&path, &report);
-        Ok(())
-    }
-
-    async fn request(&self, session: &Session) -> anyhow::Result<Request> {
-        let Self { args, config, .. } = self;
-        let metric = match args.metric {
-            MetricName::Latency => Metric::Latency,
-            MetricName::Interval => Metric::Interval,
-        };
-        let source = match &args.log {
-            Some(log) => Source::Log(Some(log.clone())),
-            None if self.is_frame_log(session, metric).await? => Source::Log(None),
-            None => Source::Stages(StagePair {
-                stage_a: args.stage_a.clone().unwrap_or_else(|| config.cx_export.stage_a.clone()),
-                stage_b: args.stage_b.clone().unwrap_or_else(|| config.cx_export.stage_b.clone()),
-                pipeline: args.pipeline.clone(),
-                window_ns: i64::from(config.pipeline.window_ms) * 1_000_000,
-                metric,
-            }),
-        };
-        // A log's own name goes before a default that nobody chose.
-        let is_chosen = !matches!(config.origin("cx_export.application_name"), Origin::Default);
-        let name = match (&args.application, &source) {
-            (Some(name), _) => Some(name),
-            (None, Source::Log(_)) if !is_chosen => None,
-            (None, _) => Some(&config.cx_export.application_name),
-        };
-        let application = name.map(|name| name.parse()).transpose().map_err(told)?;
-        Ok(Request { source, application, board: args.device.clone() })
-    }
-
-    /// Whether a session has frames of its own and no stages but theirs, and none was asked for.
-    async fn is_frame_log(&self, session: &Session, metric: Metric) -> anyhow::Result<bool> {
-        let is_asked = self.args.stage_a.is_some() || self.args.stage_b.is_some();
-        if is_asked || !session.tables()?.iter().any(|table| table == "frames") {
-            return Ok(false);
-        }
-        let query = Query::new(&Settings::default())?;
-        let only = SessionFilter::Named(vec![session.id().clone()]);
-        query.register_store(self.store.clone(), only)?;
-        let seen = stages::seen(&query).await?;
-        let is_log = seen.iter().all(|stage| FRAME_STAGES.contains(&stage.as_str()));
-        if is_log && metric == Metric::Latency {
-            return Err(usage(format!(
-                "session {} has no stage events, but an imported frame log: add --metric interval",
-                session.id()
-            )));
-        }
-        Ok(is_log)
-    }
-
-    /// The file and its form.
-    fn target(&self, session: &Session, request: &Request) -> anyhow::Result<(PathBuf, Format)> {
-        let form = |format| match format {
-            CxFormat::Csv => Format::Csv,
-            CxFormat::Json => Format::Json,
-        };
-        let asked = self.args.format.map(form);
-        if let Some(path) = &self.args.output {
-            let format = Format::of_file(path).map_err(told)?;
-            if asked.is_some_and(|asked| asked != format) {
-                let (path, ending) = (path.display(), asked.unwrap_or(format).extension());
-                return Err(usage(format!(
-                    "-o {path}: with --format {ending} it must end in .{ending}"
-                )));
-            }
-            return Ok((path.clone(), format));
-        }
-        let format = asked.unwrap_or_else(|| form(self.config.cx_export.format));
-        let watched =
-            self.args.watch_dir.clone().or_else(|| self.config.cx_export.watch_dir.clone());
-        let folder = watched.unwrap_or_else(|| session.dir().path().join("cx-export"));
-        Ok((folder.join(file_name(session.id().as_str(), request, format)), format))
-    }
-
-    /// Exports the session asked for, and then each that ends, until it is told to stop.
-    async fn follow(&self) -> anyhow::Result<()> {
-        let stop = Arc::new(AtomicBool::new(false));
-        for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
-            signal_hook::flag::register(signal, Arc::clone(&stop))?;
-        }
-        let is_done = |session: &Session| !session.is_live();
-        let mut done: HashSet<SessionId> = HashSet::new();
-        for session in self.store.sessions()?.0.iter().filter(|session| is_done(session)) {
-            done.insert(session.id().clone());
-        }
-        if let Ok(session) = self.session() {
-            self.write_or_tell(&session).await;
-        }
-        eprintln!("waiting for sessions to end; Ctrl-C to stop");
-        while !stop.load(Ordering::Relaxed) {
-            tokio::time::sleep(LOOK_EVERY).await;
-            for session in self.store.sessions()?.0.iter().filter(|session| is_done(session)) {
-                if done.insert(session.id().clone()) {
-                    self.write_or_tell(session).await;
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// One session's failure is told and does not keep the next from its file.
-    async fn write_or_tell(&self, session: &Session) {
-        if let Err(e) = self.write(session).await {
-            eprintln!("bl: {}: {}", session.id(), sentence(&e));
-        }
+fn defaults(config: &Config) -> Defaults {
+    let name = "cx_export.application_name";
+    Defaults {
+        stage_a: config.cx_export.stage_a.clone(),
+        stage_b: config.cx_export.stage_b.clone(),
+        window_ns: i64::from(config.pipeline.window_ms) * 1_000_000,
+        application: config.cx_export.application_name.clone(),
+        is_application_chosen: !matches!(config.origin(name), Origin::Default),
+        format: config.cx_export.format.into(),
+        folder: config.cx_export.watch_dir.clone(),
     }
 }
 
-/// A wrong call as such.
-fn told(error: CxError) -> anyhow::Error {
-    match error.is_usage() {
-        true => usage(error.to_string()),
-        false => error.into(),
+fn named(store: &Store, name: &str) -> anyhow::Result<Session> {
+    if name != "latest" {
+        return Ok(store.session(&name.parse()?)?);
+    }
+    let root = store.data_root().display();
+    let none = || format!("there is no session in {root} yet: record one with `bl ingest`");
+    store.sessions()?.0.pop().with_context(none)
+}
+
+async fn write(exporter: &Exporter, session: &Session) -> anyhow::Result<()> {
+    match exporter.export(session).await {
+        Ok((path, report)) => {
+            tell(&path, &report);
+            Ok(())
+        }
+        Err(wrong) if wrong.is_usage() => Err(usage(wrong.to_string())),
+        Err(failed) => Err(failed.into()),
+    }
+}
+
+/// Exports the session asked for, and then each that ends, until it is told to stop.
+async fn follow(exporter: &Exporter, store: &Store, first: &str) -> anyhow::Result<()> {
+    let stop = Arc::new(AtomicBool::new(false));
+    for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
+        signal_hook::flag::register(signal, Arc::clone(&stop))?;
+    }
+    let mut ended = Ended::from_now(store.clone())?;
+    if let Ok(session) = named(store, first) {
+        write_or_tell(exporter, &session).await;
+    }
+    eprintln!("waiting for sessions to end; Ctrl-C to stop");
+    while !stop.load(Ordering::Relaxed) {
+        tokio::time::sleep(LOOK_EVERY).await;
+        for session in ended.take()? {
+            write_or_tell(exporter, &session).await;
+        }
+    }
+    Ok(())
+}
+
+/// One session's failure is told and does not keep the next from its file.
+async fn write_or_tell(exporter: &Exporter, session: &Session) {
+    if let Err(e) = write(exporter, session).await {
+        eprintln!("bl: {}: {}", session.id(), sentence(&e));
     }
 }
 

@@ -4,7 +4,7 @@ use std::io::Write;
 use std::path::PathBuf;
 
 use anyhow::Context;
-use bl_export::cx::StagedFile;
+use bl_export::StagedFile;
 use bl_serve::prometheus::{Format, snapshot};
 use clap::ValueEnum;
 

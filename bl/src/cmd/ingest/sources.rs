@@ -82,7 +82,9 @@ fn start_boards(
         // Every port is asked once, here; the scanner goes on from there.
         roster.refresh(&Stop::new()?);
         let none = roster.unclaimed().is_empty();
-        if none && !simulate {
+        let obstacles = roster.obstacles();
+        obstacles.iter().for_each(|text| eprintln!("{text}; it is asked again all the while"));
+        if none && obstacles.is_empty() && !simulate {
             eprintln!(
                 "no BENCHLAB board is plugged in; one that is plugged in later is recorded too"
             );

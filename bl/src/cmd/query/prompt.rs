@@ -2,8 +2,9 @@
 
 use std::path::PathBuf;
 
+use anyhow::Context;
+use bl_export::table::TableFormat;
 use bl_query::Query;
-use bl_query::output::TextFormat;
 use rustyline::DefaultEditor;
 use rustyline::error::ReadlineError;
 
@@ -63,7 +64,8 @@ async fn answer(query: &Query, sql: &str) -> anyhow::Result<()> {
             answer.drain().await?;
             continue;
         }
-        super::print(answer, TextFormat::Table, std::io::stdout().lock()).await?;
+        let table = TableFormat::named("table").context("tables cannot be written")?;
+        table.write(answer, std::io::stdout()).await.map_err(super::told)?;
     }
     Ok(())
 }

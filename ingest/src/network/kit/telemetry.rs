@@ -173,10 +173,11 @@ impl Telemetry {
                 set(format!("{rail}_w"), w)?;
             }
         }
-        // No temperature is that high: the board sends the same for a probe that is not there, in tenths.
-        set("chip_c".into(), self.chip.filter(|c| *c < 300.0))?;
+        // The vendor's client drops what lies beyond, and with it what the board sends for a probe that is not there.
+        let is_temperature = |c: &f64| c.abs() <= 100.0;
+        set("chip_c".into(), self.chip.filter(is_temperature))?;
         for (i, probe) in self.probes.iter().enumerate() {
-            set(format!("ts{}_c", i + 1), probe.filter(|c| *c < 300.0))?;
+            set(format!("ts{}_c", i + 1), probe.filter(is_temperature))?;
         }
         // Zero twice: the sensor did not answer.
         if (self.ambient, self.humidity) != (Some(0.0), Some(0.0)) {

@@ -4,6 +4,9 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
+/// Between the packets of a reply that trickles in.
+pub const TRICKLE: Duration = Duration::from_millis(5);
+
 /// A misbehaviour of a virtual board, met by one reply.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FaultKind {
@@ -17,14 +20,23 @@ pub enum FaultKind {
     Garbage,
     /// The reply comes 300 ms later.
     Delay,
+    /// The reply comes packet by packet, [`TRICKLE`] apart.
+    Trickle,
     /// The board leaves the bus in the middle of the reply and comes back a second later.
     Unplug,
 }
 
 impl FaultKind {
     /// All of them.
-    pub const ALL: [Self; 6] =
-        [Self::Stall, Self::Short, Self::Stray, Self::Garbage, Self::Delay, Self::Unplug];
+    pub const ALL: [Self; 7] = [
+        Self::Stall,
+        Self::Short,
+        Self::Stray,
+        Self::Garbage,
+        Self::Delay,
+        Self::Trickle,
+        Self::Unplug,
+    ];
 }
 
 impl fmt::Display for FaultKind {
@@ -35,6 +47,7 @@ impl fmt::Display for FaultKind {
             FaultKind::Stray => "stray",
             FaultKind::Garbage => "garbage",
             FaultKind::Delay => "delay",
+            FaultKind::Trickle => "trickle",
             FaultKind::Unplug => "unplug",
         })
     }
@@ -77,7 +90,7 @@ impl fmt::Display for Fault {
 /// A text that is not a [`Fault`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "{0:?} is not a fault: write stall, short, stray, garbage, delay or unplug, and @N for each N-th reply only"
+    "{0:?} is not a fault: write stall, short, stray, garbage, delay, trickle or unplug, and @N for each N-th reply only"
 )]
 pub struct InvalidFault(String);
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use bl_store::clock::monotonic_ns;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-use super::fault::FaultKind;
+use super::fault::{FaultKind, TRICKLE};
 use super::firmware::{Answer, BusEvent, Firmware};
 use super::pty::Pty;
 use super::random::Random;
@@ -36,6 +36,7 @@ pub(super) struct Machine {
     arrived_ns: i64,
     replies: VecDeque<Reply>,
     replies_made: u64,
+    plugged_ns: i64,
     back_ns: Option<i64>,
 }
 
@@ -43,7 +44,30 @@ struct Reply {
     due_ns: i64,
     bytes: Vec<u8>,
     sample: Option<SentSample>,
+    /// Time between its packets; `None` to send it at once.
+    packet_ns: Option<i64>,
     then_unplug: bool,
+}
+
+impl Reply {
+    /// What is sent one after the other.
+    fn packets(mut self) -> Vec<Reply> {
+        let Some(packet_ns) = self.packet_ns else { return vec![self] };
+        let mut sample = self.sample.take();
+        let packet = |(bytes, number): (&[u8], i64)| Reply {
+            due_ns: self.due_ns + number * packet_ns,
+            bytes: bytes.to_vec(),
+            sample: sample.take(),
+            packet_ns: None,
+            then_unplug: false,
+        };
+        let mut packets: Vec<Reply> =
+            self.bytes.chunks(PACKET_BYTES).zip(0..).map(packet).collect();
+        if let Some(last) = packets.last_mut() {
+            last.then_unplug = self.then_unplug;
+        }
+        packets
+    }
 }
 
 impl Machine {
@@ -59,6 +83,7 @@ impl Machine {
             arrived_ns: 0,
             replies: VecDeque::new(),
             replies_made: 0,
+            plugged_ns: 0,
             back_ns: None,
         }
     }
@@ -72,7 +97,13 @@ impl Machine {
         self.firmware.power_on();
         self.control.state().path = Some(pty.path().to_owned());
         self.pty = Some(pty);
+        self.plugged_ns = monotonic_ns();
         Ok(())
+    }
+
+    /// Whether it still answers nothing after it was plugged in.
+    fn is_silent(&self) -> bool {
+        monotonic_ns() - self.plugged_ns < nanoseconds(self.options.silent)
     }
 
     fn leave(&mut self) {
@@ -165,6 +196,7 @@ impl Machine {
         let greets = self.options.contract.welcome_bytes > WELCOME.len() + 1;
         if opens > 0
             && greets
+            && !self.is_silent()
             && let Some(pty) = &self.pty
         {
             pty.write(&self.firmware.welcome());
@@ -198,8 +230,10 @@ impl Machine {
                 bytes => bytes,
             };
             let transfer: Vec<u8> = self.arrived.drain(..bytes.max(1)).collect();
-            let answer = self.firmware.handle(&transfer, now_ns);
-            self.answer(answer);
+            if !self.is_silent() {
+                let answer = self.firmware.handle(&transfer, now_ns);
+                self.answer(answer);
+            }
             self.control.requests.fetch_add(1, Ordering::Release);
         }
     }
@@ -221,20 +255,30 @@ impl Machine {
                 (encode(&sample), Some(sent))
             }
         };
-        let mut reply = Reply { due_ns, bytes, sample, then_unplug: false };
+        let mut reply = Reply { due_ns, bytes, sample, packet_ns: None, then_unplug: false };
         self.replies_made += 1;
         let (number, faults) = (self.replies_made, self.control.state().faults.clone());
         for fault in faults.iter().filter(|f| f.meets(number)) {
             self.spoil(&mut reply, fault.kind);
         }
-        self.replies.push_back(reply);
+        self.replies.extend(reply.packets());
         self.send_due(monotonic_ns());
     }
 
     fn measure(&self, instant_ns: i64) -> (i64, Sample) {
         let refresh_ns = self.options.refresh.map_or(1, nanoseconds).max(1);
         let sampled_ns = instant_ns - instant_ns.rem_euclid(refresh_ns);
-        (sampled_ns, self.options.signal.sample_at(self.options.contract, sampled_ns))
+        let (signal, contract) = (&self.options.signal, self.options.contract);
+        let mut sample = signal.sample_at(contract, sampled_ns);
+        if let Some(filter) = self.options.power_filter {
+            let before = signal.averaged_before(contract, sampled_ns, filter);
+            for (rail, power_mw) in sample.rails.iter_mut().zip(before) {
+                rail.power_mw = power_mw;
+            }
+        }
+        let quirk = self.control.state().quirk;
+        quirk.into_iter().for_each(|quirk| quirk(&mut sample));
+        (sampled_ns, sample)
     }
 
     fn spoil(&mut self, reply: &mut Reply, kind: FaultKind) {
@@ -254,13 +298,14 @@ impl Machine {
                 reply.bytes.fill_with(|| self.random.draw() as u8);
             }
             FaultKind::Delay => reply.due_ns += LATE_NS,
+            FaultKind::Trickle => reply.packet_ns = Some(nanoseconds(TRICKLE)),
             FaultKind::Unplug => {
                 reply.bytes.truncate(size / 2);
                 reply.then_unplug = true;
             }
         }
         if let Some(sent) = &mut reply.sample {
-            sent.spoilt |= kind != FaultKind::Delay;
+            sent.spoilt |= !matches!(kind, FaultKind::Delay | FaultKind::Trickle);
         }
     }
 

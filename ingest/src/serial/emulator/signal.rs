@@ -1,5 +1,7 @@
 //! What a virtual board measures: a known function of time.
 
+use std::time::Duration;
+
 use super::random::Random;
 use crate::serial::protocol::{ABSENT, Contract, FanReading, NO_FAN_SIGNAL, RailReading, Sample};
 
@@ -102,6 +104,22 @@ impl Signal {
             *fan = FanReading { enable: on.into(), duty_pct, tach_rpm };
         }
         sample
+    }
+
+    /// Power of each rail in mW, averaged over the time before that instant in steps of a millisecond.
+    pub fn averaged_before(
+        &self,
+        contract: &Contract,
+        monotonic_ns: i64,
+        over: Duration,
+    ) -> [i32; 23] {
+        let steps = (over.as_millis() as i64).max(1);
+        let mut sums = [0i64; 23];
+        for step in 0..steps {
+            let rails = self.sample_at(contract, monotonic_ns - step * 1_000_000).rails;
+            sums.iter_mut().zip(rails).for_each(|(sum, rail)| *sum += i64::from(rail.power_mw));
+        }
+        sums.map(|sum| (sum / steps) as i32)
     }
 }
 

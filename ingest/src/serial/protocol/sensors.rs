@@ -1,7 +1,13 @@
 //! The reply to READ_SENSORS: one snapshot of everything that a board measures.
 
+mod domain;
+
 use super::config::FANS;
 use super::wire::{Layout, Wire};
+pub use domain::{
+    CURRENT_MA, DUTY_PCT, Doubt, FAN_SWITCH, FLAG, Field, HUMIDITY_PERMILLE, OddReading, POWER_MW,
+    TEMPERATURE_DC, VDD_MV, possible,
+};
 
 /// Rails in the order of the wire; those after the 11th are the pins of the two 12V-2x6 connectors, parts of
 /// `hpwr1` and `hpwr2` (BENCHLAB 2). Names as in table `benchlab`.
@@ -43,9 +49,6 @@ pub const ABSENT: i16 = 0x7FFF;
 
 /// `FanExtDuty` without an external PWM signal (benchlab-pycore 0.8.0).
 pub const NO_FAN_SIGNAL: u8 = 255;
-
-/// The largest magnitude that `decimal(9,3)` holds, in thousandths.
-const DECIMAL_MAX: i64 = 999_999_999;
 
 /// The shape of a reply to READ_SENSORS.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -172,9 +175,13 @@ impl Sample {
         &self.probes_dc[..self.layout.probes]
     }
 
-    /// Power of some rails together in mW; `None` if one of them was not measured.
+    /// Power of some rails together in mW; `None` if one of them was not measured, or cannot be what came.
     pub fn power_mw(&self, rails: std::ops::Range<usize>) -> Option<i64> {
-        self.rails()[rails].iter().map(|r| r.is_usable().then_some(i64::from(r.power_mw))).sum()
+        let power = |rail: &RailReading| {
+            let usable = possible(rail.power_mw, POWER_MW).filter(|_| rail.is_usable());
+            usable.map(i64::from)
+        };
+        self.rails()[rails].iter().map(power).sum()
     }
 
     /// EPS1 + EPS2, in mW.
@@ -203,83 +210,6 @@ impl Sample {
         (self.ambient_dc != 0 || self.humidity_permille != 0)
             .then_some((self.ambient_dc, self.humidity_permille))
     }
-
-    /// Whether this can be a board's snapshot at all. The protocol has no checksum, so a reply that is out of step
-    /// shows only by values that cannot be.
-    ///
-    /// # Errors
-    /// The first thing found that cannot be.
-    pub fn check(&self) -> Result<(), Implausible> {
-        in_range("Vdd", i64::from(self.vdd_mv), 3000..=3600)?;
-        in_range("the fan switch", i64::from(self.fan_switch), 0..=2)?;
-        in_range("the RGB switch", i64::from(self.rgb_switch), 0..=1)?;
-        in_range("the external RGB status", i64::from(self.rgb_ext), 0..=1)?;
-        if self.fan_ext_duty_pct != NO_FAN_SIGNAL {
-            in_range("the external fan duty", i64::from(self.fan_ext_duty_pct), 0..=100)?;
-        }
-        for fan in &self.fans {
-            in_range("a fan's enable flag", i64::from(fan.enable), 0..=1)?;
-            in_range("a fan's duty", i64::from(fan.duty_pct), 0..=100)?;
-        }
-        for (rail, name) in self.rails().iter().zip(RAILS) {
-            rail.check(name)?;
-        }
-        let system_mw = self.system_mw().unwrap_or(0);
-        in_range("the power of all rails", system_mw, -DECIMAL_MAX..=DECIMAL_MAX)
-    }
-}
-
-impl RailReading {
-    /// Whether the three can belong together; a rail that was not measured can be anything.
-    ///
-    /// # Errors
-    /// The first thing found that cannot be.
-    pub fn check(self, name: &'static str) -> Result<(), Implausible> {
-        if !self.is_usable() {
-            return Ok(());
-        }
-        let (current, power) = (i64::from(self.current_ma), i64::from(self.power_mw));
-        in_range(name, current, -DECIMAL_MAX..=DECIMAL_MAX)?;
-        in_range(name, power, -DECIMAL_MAX..=DECIMAL_MAX)?;
-        // The board filters the three on its own, so they agree only roughly while the load changes.
-        let product_mw = i64::from(self.voltage_mv) * current / 1000;
-        let tolerance_mw = 2_000 + product_mw.abs().max(power.abs()) / 4;
-        if (product_mw - power).abs() > tolerance_mw {
-            return Err(Implausible::Power { rail: name, power_mw: power, product_mw });
-        }
-        Ok(())
-    }
-}
-
-fn in_range(
-    what: &'static str,
-    value: i64,
-    range: std::ops::RangeInclusive<i64>,
-) -> Result<(), Implausible> {
-    if range.contains(&value) { Ok(()) } else { Err(Implausible::Range { what, value }) }
-}
-
-/// A snapshot that no board would send: the reply was out of step or damaged.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Implausible {
-    /// A value outside of what it can be.
-    #[error("{what} cannot be {value}")]
-    Range {
-        /// Of what.
-        what: &'static str,
-        /// The value.
-        value: i64,
-    },
-    /// Power that is not the product of voltage and current.
-    #[error("{rail} cannot have {power_mw} mW where voltage and current make {product_mw} mW")]
-    Power {
-        /// Of which rail.
-        rail: &'static str,
-        /// As sent.
-        power_mw: i64,
-        /// As computed.
-        product_mw: i64,
-    },
 }
 
 impl Layout for RailReading {

@@ -1,0 +1,1 @@
+//! Nothing but features of dependencies: see its `Cargo.toml`.
