@@ -16,8 +16,20 @@ pub struct Column {
     pub unit: Option<String>,
     /// What it means.
     pub description: String,
+    /// What it is to those who watch; `None` where they are not shown it: texts, and what follows from other columns.
+    pub metric: Option<Metric>,
     /// Version of the format in which the column appeared.
     pub since: u32,
+}
+
+/// What a number is to those who watch it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Metric {
+    /// It goes up and down.
+    Gauge,
+    /// It only grows, until what counts it starts anew.
+    Counter,
 }
 
 impl Column {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use crate::{Column, Kind, Table};
+use crate::{Column, Kind, Metric, Table};
 
 /// What is wrong with a table's TOML file.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -14,28 +14,15 @@ pub struct DefinitionError {
     what: String,
 }
 
-const FILES: &[(&str, &str)] = &[
-    ("benchlab", include_str!("../benchlab.toml")),
-    ("pipeline", include_str!("../pipeline.toml")),
-    ("frames", include_str!("../frames.toml")),
-    ("marks", include_str!("../marks.toml")),
-    ("gpu", include_str!("../gpu.toml")),
-    ("cpu", include_str!("../cpu.toml")),
-    ("memory", include_str!("../memory.toml")),
-    ("net", include_str!("../net.toml")),
-    ("disk", include_str!("../disk.toml")),
-    ("rapl", include_str!("../rapl.toml")),
-    ("hwmon", include_str!("../hwmon.toml")),
-    ("clock", include_str!("../clock.toml")),
-    ("health", include_str!("../health.toml")),
-    ("latency", include_str!("../latency.toml")),
-];
+// Every TOML file of this folder, found by the build script: `FILES`, each its name and its text.
+include!(concat!(env!("OUT_DIR"), "/files.rs"));
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct TableToml {
     name: String,
     since: u32,
+    key: Option<Vec<String>>,
     description: String,
     #[serde(default)]
     aligned: bool,
@@ -52,6 +39,7 @@ struct ColumnToml {
     each: Option<String>,
     r#type: String,
     unit: Option<String>,
+    metric: Option<Metric>,
     description: String,
     since: Option<u32>,
 }
@@ -75,6 +63,7 @@ fn parse(text: &str) -> Result<Table, String> {
             kind,
             unit: c.unit.clone(),
             description: fill(&c.description),
+            metric: c.metric,
             since: c.since.unwrap_or(toml.since),
         };
         match &c.each {
@@ -86,7 +75,12 @@ fn parse(text: &str) -> Result<Table, String> {
             }
         }
     }
-    Ok(Table::new(toml.name, toml.description, toml.since, toml.aligned, columns))
+    for name in toml.key.iter().flatten() {
+        if !columns.iter().any(|column| column.name == *name) {
+            return Err(format!("key names '{name}', which is no column"));
+        }
+    }
+    Ok(Table::new(toml.name, toml.description, toml.since, toml.aligned, toml.key, columns))
 }
 
 /// The columns that every table begins with.
@@ -96,6 +90,7 @@ fn common_columns(since: u32) -> Vec<Column> {
         kind,
         unit: None,
         description: description.into(),
+        metric: None,
         since,
     };
     vec![

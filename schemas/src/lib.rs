@@ -17,7 +17,7 @@ use std::sync::{Arc, LazyLock};
 
 use arrow_schema::{Field, Schema, SchemaRef};
 
-pub use column::{Column, Kind};
+pub use column::{Column, Kind, Metric};
 pub use definition::DefinitionError;
 pub use dictionary::data_dictionary;
 
@@ -36,6 +36,8 @@ pub struct Table {
     pub since: u32,
     /// Whether `bl align` computes it (it then lies under `aligned/`, not under `raw/`).
     pub aligned: bool,
+    /// Where rows are readings of one or several series: the columns that tell these apart, none where there is one.
+    pub key: Option<Vec<String>>,
     /// All columns in their order: `ts`, `session`, `node`, `source`, then the table's own.
     pub columns: Vec<Column>,
     schema: SchemaRef,
@@ -48,6 +50,7 @@ impl Table {
         description: String,
         since: u32,
         aligned: bool,
+        key: Option<Vec<String>>,
         columns: Vec<Column>,
     ) -> Self {
         let schema = Arc::new(Schema::new(
@@ -60,7 +63,7 @@ impl Table {
                 .map(|c| c.field(c.kind.row_type()))
                 .collect::<Vec<Field>>(),
         ));
-        Self { name, description, since, aligned, columns, schema, row_schema }
+        Self { name, description, since, aligned, key, columns, schema, row_schema }
     }
 
     /// The Arrow schema of the table at rest: what a sealed Parquet file holds.
@@ -72,6 +75,12 @@ impl Table {
     /// are the same in every row of a session, and with plain strings in place of dictionaries.
     pub fn row_schema(&self) -> SchemaRef {
         Arc::clone(&self.row_schema)
+    }
+
+    /// Whether a column is one that every table begins with, or one that tells series apart.
+    pub fn identifies(&self, column: &str) -> bool {
+        ["ts", "session", "node", "source"].contains(&column)
+            || self.key.iter().flatten().any(|name| name == column)
     }
 
     /// The column of that name.
@@ -87,6 +96,11 @@ static TABLES: LazyLock<Result<Vec<Table>, DefinitionError>> = LazyLock::new(def
 /// The definitions are compiled in and a test parses them all, so that none can be broken here.
 pub fn tables() -> &'static [Table] {
     TABLES.as_deref().unwrap_or(&[])
+}
+
+/// The tables whose rows are readings of series.
+pub fn series_tables() -> impl Iterator<Item = &'static Table> {
+    tables().iter().filter(|table| table.key.is_some())
 }
 
 /// The table of that name.
@@ -129,6 +143,30 @@ mod tests {
                 }
             }
         }
+    }
+
+    /// What a new column is to those who watch has to be said: a guess by its name has been wrong.
+    #[test]
+    fn numbers_of_series_say_what_they_are() {
+        // Derived from others, or shown by metrics of their own.
+        let apart = |table: &str, column: &str| {
+            column.ends_with("_per_s")
+                || column == "energy_uj"
+                || table == "cpu" && column.ends_with("_pct")
+                || ["benchlab", "hwmon"].contains(&table)
+        };
+        for table in series_tables() {
+            for column in &table.columns {
+                let is_text =
+                    matches!(column.kind, Kind::Timestamp | Kind::Dict | Kind::Utf8 | Kind::Bool);
+                let is_told = is_text || table.identifies(&column.name);
+                if !is_told && !apart(&table.name, &column.name) {
+                    assert!(column.metric.is_some(), "{}.{}: say metric", table.name, column.name);
+                }
+            }
+        }
+        let names: Vec<_> = series_tables().map(|table| table.name.as_str()).collect();
+        assert!(names.contains(&"memory") && !names.contains(&"pipeline"), "{names:?}");
     }
 
     #[test]

@@ -39,7 +39,7 @@ pub use options::{FeedOptions, Step};
 pub(crate) use aligner::{PairRow, StagePair};
 pub(crate) use catalog::Entry;
 pub(crate) use cells::Cells;
-pub(crate) use channels::{CHANNEL_TABLES, Series, key_columns, key_of, series_json};
+pub(crate) use channels::{Series, key_of, series_json};
 pub(crate) use devices::board_json;
 pub(crate) use feed::ClientGuard;
 pub(crate) use log::Message;

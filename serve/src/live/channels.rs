@@ -10,33 +10,15 @@ use super::cells::Cells;
 use super::power::POWER_COLUMNS;
 use super::time::{json_number, ms};
 
-/// The tables whose rows are series.
-pub const CHANNEL_TABLES: [&str; 8] =
-    ["benchlab", "gpu", "cpu", "memory", "net", "disk", "rapl", "hwmon"];
-
 /// Series kept at most: bounds memory, whatever the host has.
 const SERIES: usize = 512;
 
 /// Rows are kept in about this distance, however many come at once: after a stall, or at the first look.
 const STEP_NS: i64 = 500_000_000;
 
-/// Columns that tell the series of a table apart, in the order of the key.
-pub fn key_columns(table: &str) -> &'static [&'static str] {
-    match table {
-        "benchlab" => &["device_uid"],
-        "gpu" => &["gpu"],
-        "cpu" => &["cpu"],
-        "net" => &["interface"],
-        "disk" => &["device"],
-        "rapl" => &["domain"],
-        "hwmon" => &["chip", "sensor"],
-        _ => &[],
-    }
-}
-
 /// The key of the series that a row belongs to: `all`, `eth0`, `nct6775/temp1`; empty where a table has one series.
-pub fn key_of(table: &str, cells: &Cells<'_>, row: usize) -> String {
-    let parts = key_columns(table).iter().map(|name| match cells.text(name, row) {
+pub fn key_of(table: &Table, cells: &Cells<'_>, row: usize) -> String {
+    let parts = table.key.iter().flatten().map(|name| match cells.text(name, row) {
         Some(text) => text.to_string(),
         None => match cells.number(name, row) {
             number if number.is_finite() => number.to_string(),
@@ -74,7 +56,7 @@ impl Series {
         let columns = table.columns.iter().filter(|c| is_numeric(table, c.name.as_str(), c.kind));
         let mut series = Self {
             table,
-            key: key_of(&table.name, cells, row),
+            key: key_of(table, cells, row),
             source: String::new(),
             columns: columns.map(|c| c.name.as_str()).collect(),
             rows: VecDeque::new(),
@@ -100,7 +82,7 @@ impl Series {
         self.source = cells.text("source", row).unwrap_or_default().into();
         for column in &self.table.columns {
             let value = match column.kind {
-                _ if is_common(&self.table.name, &column.name) => continue,
+                _ if self.table.identifies(&column.name) => continue,
                 Kind::Bool => json!(cells.flag(&column.name, row)),
                 Kind::Dict | Kind::Utf8 => json!(cells.text(&column.name, row)),
                 _ => continue,
@@ -121,14 +103,10 @@ impl Series {
     }
 }
 
-fn is_common(table: &str, column: &str) -> bool {
-    ["ts", "session", "node", "source"].contains(&column) || key_columns(table).contains(&column)
-}
-
 fn is_numeric(table: &Table, name: &str, kind: Kind) -> bool {
     let text = matches!(kind, Kind::Timestamp | Kind::Dict | Kind::Utf8 | Kind::Bool);
     let is_power = table.name == "benchlab" && POWER_COLUMNS.contains(&name);
-    !text && !is_power && !is_common(&table.name, name)
+    !text && !is_power && !table.identifies(name)
 }
 
 /// One series with these of its rows; columns that are null throughout are left out.
@@ -149,13 +127,13 @@ pub fn series_json(series: &Series, rows: &[&(i64, Box<[f64]>)]) -> Value {
 
 /// The last row of each half second of each series, in order; none where the table is none of series.
 fn last_rows(table: &Table, cells: &Cells<'_>) -> Vec<(String, usize)> {
-    if !CHANNEL_TABLES.contains(&table.name.as_str()) {
+    if table.key.is_none() {
         return Vec::new();
     }
     let mut done = HashSet::new();
     let mut last: Vec<(String, usize)> = Vec::new();
     for row in (0..cells.rows()).rev() {
-        let key = key_of(&table.name, cells, row);
+        let key = key_of(table, cells, row);
         if done.insert((key.clone(), cells.ts()[row].div_euclid(STEP_NS))) {
             last.push((key, row));
         }

@@ -1,8 +1,10 @@
 //! The host: each numeric column of its tables is a metric, in base units, with the column's meaning as HELP.
 
+use bl_schemas::{Column, Metric};
+
 use super::FRESH_NS;
 use super::families::Families;
-use crate::live::{Series, Window, key_columns};
+use crate::live::{Series, Window};
 
 pub(super) fn collect(families: &mut Families, window: &Window, now_ns: i64) {
     for series in window.series(now_ns - FRESH_NS) {
@@ -14,51 +16,52 @@ pub(super) fn collect(families: &mut Families, window: &Window, now_ns: i64) {
     }
 }
 
-/// A metric that a column is: its name behind `bl_<table>_`, its factor, and whether it is a sum.
+/// A metric that a column is: its name behind `bl_<table>_`, its factor to base units, and what it is.
 #[derive(Debug, PartialEq)]
 pub(super) struct Rule {
     pub name: String,
     pub factor: f64,
-    pub is_counter: bool,
+    pub metric: Metric,
 }
 
-/// How a column of a table becomes a metric; `None` where it does not: rates, which Prometheus works out itself, and
-/// shares that follow from counters.
-pub(super) fn rule(table: &str, column: &str) -> Option<Rule> {
-    let rule = |name: String, factor, is_counter| Some(Rule { name, factor, is_counter });
-    let counts = ["net", "disk"].contains(&table);
-    let (stem, unit) = column.rsplit_once('_').unwrap_or((column, ""));
-    match unit {
-        _ if column.ends_with("_per_s") => None,
-        "uj" => None,
-        "pct" if table == "cpu" && stem != "busy" => None,
-        "pct" => rule(format!("{stem}_ratio"), 0.01, false),
-        "w" => rule(format!("{stem}_watts"), 1.0, false),
-        "j" => rule(format!("{stem}_joules_total"), 1.0, true),
-        "c" => rule(format!("{stem}_celsius"), 1.0, false),
-        "mhz" => rule(format!("{stem}_hertz"), 1e6, false),
-        "ms" => rule(format!("{stem}_seconds_total"), 1e-3, true),
-        "ticks" => rule(format!("{stem}_seconds_total"), 1e-2, true),
-        "bytes" | "packets" | "errors" | "dropped" | "ops" if counts => {
-            rule(format!("{column}_total"), 1.0, true)
-        }
-        _ => rule(column.into(), 1.0, false),
-    }
+/// How a column becomes a metric, by what `schemas/` says of it; `None` where it does not: rates, which Prometheus works out
+/// itself, and shares that follow from counters.
+pub(super) fn rule(column: &Column) -> Option<Rule> {
+    let metric = column.metric?;
+    let (base, factor) = match column.unit.as_deref() {
+        Some("%") => (Some("ratio"), 0.01),
+        Some("W") => (Some("watts"), 1.0),
+        Some("J") => (Some("joules"), 1.0),
+        Some("degC") => (Some("celsius"), 1.0),
+        Some("MHz") => (Some("hertz"), 1e6),
+        Some("ms") => (Some("seconds"), 1e-3),
+        Some("ns") => (Some("seconds"), 1e-9),
+        Some("1/100 s") => (Some("seconds"), 1e-2),
+        _ => (None, 1.0),
+    };
+    let stem = column.name.rsplit_once('_').map_or(column.name.as_str(), |(stem, _)| stem);
+    let name = base.map_or(column.name.clone(), |base| format!("{stem}_{base}"));
+    let name = match metric {
+        Metric::Counter => format!("{name}_total"),
+        Metric::Gauge => name,
+    };
+    Some(Rule { name, factor, metric })
 }
 
 fn columns(families: &mut Families, series: &Series) {
     let table = &series.table.name;
     let name = series.attrs.get("name").and_then(|name| name.as_str());
-    let key = key_columns(table).first().map(|label| (*label, series.key.as_str()));
+    let key = series.table.key.iter().flatten().next();
+    let key = key.map(|label| (label.as_str(), series.key.as_str()));
     let labels: Vec<(&str, &str)> =
         key.into_iter().chain(name.map(|name| ("name", name))).collect();
     for (column, value) in series.columns.iter().zip(&series.latest.1) {
-        let Some(rule) = rule(table, column) else { continue };
-        let help = series.table.column(column).map_or("", |c| c.description.as_str());
-        let metric = format!("bl_{table}_{}", rule.name);
-        match rule.is_counter {
-            true => families.counter(&metric, help, &labels, value * rule.factor),
-            false => families.gauge(&metric, help, &labels, value * rule.factor),
+        let Some(column) = series.table.column(column) else { continue };
+        let Some(rule) = rule(column) else { continue };
+        let (metric, help) = (format!("bl_{table}_{}", rule.name), &column.description);
+        match rule.metric {
+            Metric::Counter => families.counter(&metric, help, &labels, value * rule.factor),
+            Metric::Gauge => families.gauge(&metric, help, &labels, value * rule.factor),
         }
     }
 }
@@ -66,18 +69,24 @@ fn columns(families: &mut Families, series: &Series) {
 fn sensor(families: &mut Families, series: &Series) {
     let text = |name: &str| series.attrs.get(name).and_then(|v| v.as_str()).unwrap_or_default();
     let (chip, sensor) = series.key.split_once('/').unwrap_or((&series.key, ""));
-    let (name, factor) = match text("unit") {
-        "degC" => ("bl_hwmon_temperature_celsius", 1.0),
-        "V" => ("bl_hwmon_voltage_volts", 1.0),
-        "A" => ("bl_hwmon_current_amperes", 1.0),
-        "W" => ("bl_hwmon_power_watts", 1.0),
-        "rpm" => ("bl_hwmon_fan_rpm", 1.0),
-        "%" | "%RH" => ("bl_hwmon_share_ratio", 0.01),
-        _ => ("bl_hwmon_value", 1.0),
+    let (name, factor, metric) = match text("unit") {
+        "degC" => ("bl_hwmon_temperature_celsius", 1.0, Metric::Gauge),
+        "V" => ("bl_hwmon_voltage_volts", 1.0, Metric::Gauge),
+        "A" => ("bl_hwmon_current_amperes", 1.0, Metric::Gauge),
+        "W" => ("bl_hwmon_power_watts", 1.0, Metric::Gauge),
+        "J" => ("bl_hwmon_energy_joules_total", 1.0, Metric::Counter),
+        "Hz" => ("bl_hwmon_frequency_hertz", 1.0, Metric::Gauge),
+        "rpm" => ("bl_hwmon_fan_rpm", 1.0, Metric::Gauge),
+        "pct" => ("bl_hwmon_share_ratio", 0.01, Metric::Gauge),
+        _ => ("bl_hwmon_value", 1.0, Metric::Gauge),
     };
     let help = series.table.description.as_str();
     let labels = [("chip", chip), ("sensor", sensor), ("label", text("label"))];
     if let Some(at) = series.columns.iter().position(|c| *c == "value") {
-        families.gauge(name, help, &labels, series.latest.1[at] * factor);
+        let value = series.latest.1[at] * factor;
+        match metric {
+            Metric::Counter => families.counter(name, help, &labels, value),
+            Metric::Gauge => families.gauge(name, help, &labels, value),
+        }
     }
 }

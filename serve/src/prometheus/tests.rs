@@ -1,6 +1,6 @@
 //! Names and formats, and that the Grafana dashboard asks for what is there.
 
-use bl_schemas::Kind;
+use bl_schemas::{Kind, Metric};
 use bl_store::clock::monotonic_ns;
 use bl_store::{Rows, SessionSpec, SessionWriter, Store, WriteOptions};
 
@@ -9,18 +9,24 @@ use super::*;
 
 #[test]
 fn columns_become_metrics_in_base_units() {
-    let named = |table, column| rule(table, column).map(|r| (r.name, r.factor, r.is_counter));
-    let made = |name: &str, factor, is_counter| Some((name.to_string(), factor, is_counter));
-    assert_eq!(named("gpu", "util_pct"), made("util_ratio", 0.01, false));
-    assert_eq!(named("gpu", "core_mhz"), made("core_hertz", 1e6, false));
-    assert_eq!(named("gpu", "mem_used_bytes"), made("mem_used_bytes", 1.0, false));
-    assert_eq!(named("net", "rx_bytes"), made("rx_bytes_total", 1.0, true));
-    assert_eq!(named("rapl", "energy_j"), made("energy_joules_total", 1.0, true));
-    assert_eq!(named("disk", "read_busy_ms"), made("read_busy_seconds_total", 1e-3, true));
+    let named = |table: &str, column: &str| {
+        let column = bl_schemas::table(table).unwrap().column(column).unwrap();
+        rule(column).map(|r| (r.name, r.factor, r.metric))
+    };
+    let gauge = |name: &str, factor| Some((name.to_string(), factor, Metric::Gauge));
+    let counter = |name: &str, factor| Some((name.to_string(), factor, Metric::Counter));
+    assert_eq!(named("gpu", "util_pct"), gauge("util_ratio", 0.01));
+    assert_eq!(named("gpu", "core_mhz"), gauge("core_hertz", 1e6));
+    assert_eq!(named("gpu", "mem_used_bytes"), gauge("mem_used_bytes", 1.0));
+    assert_eq!(named("gpu", "held_by_heat_ns"), counter("held_by_heat_seconds_total", 1e-9));
+    assert_eq!(named("net", "rx_bytes"), counter("rx_bytes_total", 1.0));
+    assert_eq!(named("rapl", "energy_j"), counter("energy_joules_total", 1.0));
+    assert_eq!(named("disk", "read_busy_ms"), counter("read_busy_seconds_total", 1e-3));
+    assert_eq!(named("cpu", "user_ticks"), counter("user_seconds_total", 1e-2));
     assert_eq!(named("net", "rx_bytes_per_s"), None);
     // No two columns of a table make one metric.
     for table in bl_schemas::tables() {
-        let rules = table.columns.iter().filter_map(|c| rule(&table.name, &c.name));
+        let rules = table.columns.iter().filter_map(rule);
         let mut names: Vec<String> = rules.map(|Rule { name, .. }| name).collect();
         let count = names.len();
         names.sort();

@@ -166,16 +166,13 @@ impl Past {
     }
 
     /// The last row of each bucket of each key of a slow table, in the table's row schema.
-    pub async fn slow(
-        &self,
-        table: &bl_schemas::Table,
-        keys: &[&str],
-    ) -> Result<Vec<RecordBatch>, Problem> {
+    pub async fn slow(&self, table: &bl_schemas::Table) -> Result<Vec<RecordBatch>, Problem> {
         // At most two rows a second, as in the live window.
         let span_ns = self.to_ns.saturating_sub(self.from_ns);
         let width_ns = (span_ns / self.points as i64).max(500_000_000);
         let list = columns_of(table);
-        let by: Vec<&str> = keys.iter().copied().chain(["bucket"]).collect();
+        let keys = table.key.iter().flatten().map(String::as_str);
+        let by: Vec<&str> = keys.chain(["bucket"]).collect();
         let sql = format!(
             "SELECT {list} FROM (SELECT {list}, row_number() OVER (PARTITION BY {by} ORDER BY ts DESC) AS place \
              FROM (SELECT *, (CAST(ts AS BIGINT) - {from}) / {width_ns} AS bucket FROM {table} WHERE {between}) AS b) AS c \

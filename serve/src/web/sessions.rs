@@ -14,8 +14,8 @@ use super::problem::{Problem, json_answer};
 use super::thin::{extremes, means};
 use super::{summary, timeline};
 use crate::live::{
-    CHANNEL_TABLES, Cells, Entry, Marks, POWER_COLUMNS, PairRow, PowerRow, Series, board_json,
-    key_columns, key_of, pairs_json, power_json, series_json,
+    Cells, Entry, Marks, POWER_COLUMNS, PairRow, PowerRow, Series, board_json, key_of, pairs_json,
+    power_json, series_json,
 };
 
 pub(super) async fn list(State(app): State<App>, params: Params) -> Result<Response, Problem> {
@@ -163,19 +163,19 @@ async fn rails(past: &Past, cols: Option<&str>) -> Result<Value, Problem> {
 }
 
 async fn channels(past: &Past, tables: Option<&str>) -> Result<Value, Problem> {
-    let names: Vec<&str> = tables.map_or(CHANNEL_TABLES.to_vec(), |list| list.split(',').collect());
+    let all: Vec<&str> = bl_schemas::series_tables().map(|table| table.name.as_str()).collect();
+    let names: Vec<&str> = tables.map_or(all.clone(), |list| list.split(',').collect());
     let mut out = Vec::new();
     for name in names {
-        let table = bl_schemas::table(name).filter(|_| CHANNEL_TABLES.contains(&name));
-        let Some(table) = table else {
-            let text = format!("no table '{name}'; there are {}", CHANNEL_TABLES.join(", "));
+        let Some(table) = bl_schemas::table(name).filter(|table| table.key.is_some()) else {
+            let text = format!("no table '{name}'; there are {}", all.join(", "));
             return Err(Problem::wrong(text));
         };
         let mut series: Vec<Series> = Vec::new();
-        for batch in past.slow(table, key_columns(name)).await? {
+        for batch in past.slow(table).await? {
             let cells = Cells(&batch);
             for row in 0..cells.rows() {
-                let key = key_of(name, &cells, row);
+                let key = key_of(table, &cells, row);
                 match series.iter_mut().find(|s| s.key == key) {
                     Some(found) => found.push(&cells, row),
                     None => series.push(Series::new(table, &cells, row)),
