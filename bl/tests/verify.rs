@@ -10,8 +10,9 @@ struct Bl(tempfile::TempDir);
 impl Bl {
     fn recorded() -> Self {
         let bl = Self(tempfile::tempdir().unwrap());
-        let out =
-            bl.run(&["ingest", "--simulate", "--no-host", "--session", "s", "--duration", "1s"]);
+        let events = bl.0.path().join("bl.sock");
+        let what = ["ingest", "--simulate", "--no-host", "--session", "s", "--duration", "1s"];
+        let out = bl.run(&[&what[..], &["--events", events.to_str().unwrap()]].concat());
         assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
         bl
     }
@@ -89,4 +90,31 @@ fn a_session_that_is_not_there_is_a_wrong_call_or_a_clear_sentence() {
     assert_eq!(bl.run(&["verify", "../x"]).status.code(), Some(2));
     let (code, said) = bl.verify(&[]);
     assert_eq!((code, said.as_str()), (0, ""));
+}
+
+#[test]
+fn a_session_without_its_manifest_is_told_and_mended() {
+    let bl = Bl::recorded();
+    let manifest = bl.0.path().join("sessions/s/session.json");
+    let count = || {
+        let out = bl.run(&["query", "--format", "csv", "SELECT count(*) FROM benchlab"]);
+        let text = String::from_utf8(out.stdout).unwrap();
+        text.lines().nth(1).unwrap().parse::<u64>().unwrap()
+    };
+    let rows = count();
+    assert!(rows > 0);
+    for damage in [Some("{\"id\": \"s\", "), Some(""), None] {
+        match damage {
+            Some(text) => std::fs::write(&manifest, text).unwrap(),
+            None => std::fs::remove_file(&manifest).unwrap(),
+        }
+        let out = bl.run(&["sessions"]);
+        let said = String::from_utf8_lossy(&out.stderr);
+        assert!(said.contains("session.json"), "{damage:?}: {said}");
+        let out = bl.run(&["doctor", "--store"]);
+        let said = String::from_utf8_lossy(&out.stdout);
+        assert!(out.status.success(), "{damage:?}: {said}");
+        assert!(said.contains("1 sessions: 1 mended, 0 broken"), "{damage:?}: {said}");
+        assert_eq!(count(), rows, "{damage:?}");
+    }
 }

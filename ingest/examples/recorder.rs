@@ -75,8 +75,11 @@ fn record(link: &str, span: Duration) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Threads by number and name.
+type Threads = BTreeMap<(u32, String), (u64, u64)>;
+
 /// Processor time in ns and voluntary switches of each thread.
-fn threads() -> Result<BTreeMap<(u32, String), (u64, u64)>, Failure> {
+fn threads() -> Result<Threads, Failure> {
     let mut threads = BTreeMap::new();
     for entry in std::fs::read_dir("/proc/self/task")? {
         let folder = entry?.path();

@@ -1,8 +1,11 @@
 //! The live follower: what the session that is being recorded looks like now.
 //!
-//! One thread ([`Feed`]) polls the store every 100 ms, drives the kernels over the new rows, keeps the last
-//! 15 minutes in memory and puts what is new into a log of messages, from which any number of clients read. It
+//! One thread polls the store every 100 ms ([`Feed`] is the handle to it), drives the kernels over the new rows, keeps
+//! the last 15 minutes in memory and puts what is new into a log of messages, from which any number of clients read. It
 //! never waits for a client.
+//!
+//! `tail` reads rows, `window` holds what they say of one session, `now` is all that is known at a moment, `driver` is
+//! the thread that brings rows from the first to the last.
 
 mod aligner;
 mod boards;
@@ -10,12 +13,17 @@ mod catalog;
 mod cells;
 mod channels;
 mod devices;
+mod driver;
 mod events;
 mod feed;
+mod kept;
 mod log;
 mod marks;
+mod now;
+mod options;
 mod pairs;
 mod power;
+mod shared;
 mod status;
 mod tail;
 mod tally;
@@ -25,18 +33,19 @@ mod window;
 #[cfg(test)]
 mod tests;
 
-pub use aligner::{Aligner, PairRow, StagePair, Taken};
-pub use boards::Boards;
-pub use catalog::{Catalog, Entry};
-pub use cells::Cells;
-pub use channels::{CHANNEL_TABLES, Series, key_columns, key_of, series_json};
-pub use devices::board_json;
-pub use feed::{ClientGuard, Feed, FeedError, FeedOptions, Now, Step};
-pub use log::{Log, Message};
-pub use marks::{Cost, Marks};
-pub use pairs::{LATENCY_BOUNDS_S, PairWindow, costs_json, pairs_json};
-pub use power::{Board, POWER_COLUMNS, PowerRow, Silences, power_json};
-pub use status::Exporter;
-pub use tally::{Tallies, Tally};
-pub use time::{json_number, ms, ms_opt};
-pub use window::{Draft, KEPT_NS, Window, WindowCopy};
+pub use feed::{Feed, FeedError};
+pub use options::{FeedOptions, Step};
+
+pub(crate) use aligner::{PairRow, StagePair};
+pub(crate) use catalog::Entry;
+pub(crate) use cells::Cells;
+pub(crate) use channels::{CHANNEL_TABLES, Series, key_columns, key_of, series_json};
+pub(crate) use devices::board_json;
+pub(crate) use feed::ClientGuard;
+pub(crate) use log::Message;
+pub(crate) use marks::{Cost, Marks};
+pub(crate) use now::Now;
+pub(crate) use pairs::{LATENCY_BOUNDS_S, pairs_json};
+pub(crate) use power::{Board, POWER_COLUMNS, PowerRow, power_json};
+pub(crate) use time::{json_number, ms, ms_opt};
+pub(crate) use window::Window;

@@ -3,11 +3,14 @@
 //! It only reads. Each answer is made from a copy of what the feed knows, or from a query over the store.
 
 mod access;
+mod app;
 mod assets;
+mod compressed;
 mod live;
 mod params;
 mod past;
 mod problem;
+mod routes;
 mod server;
 mod sessions;
 mod sql;
@@ -20,5 +23,4 @@ mod timeline;
 mod tests;
 
 pub use access::{Access, AccessError, MIN_TOKEN};
-pub use problem::Problem;
 pub use server::{ServeError, ServeOptions, Server};

@@ -6,15 +6,20 @@ use std::path::Path;
 use bl_ingest::doctor::{self, Finding, State};
 use bl_ingest::serial::{Roots, Selector};
 use bl_ingest::source::Stop;
+use bl_store::{Store, repair};
 
 use super::ingest::sources;
 use crate::config::{Config, GpuProvider, Origin, Sources};
 
 /// Arguments of `bl doctor`.
 ///
-/// It changes nothing. The exit code is 1 if something that the configuration asks for cannot work.
+/// It changes nothing but with --store. The exit code is 1 if something that the configuration asks for cannot work.
 #[derive(Debug, clap::Args)]
 pub struct Args {
+    /// Examine the store instead: make up session.json from the rows where it is damaged or missing, so that queries find the
+    /// session again.
+    #[arg(long, conflicts_with = "json")]
+    store: bool,
     /// As JSON.
     #[arg(long)]
     json: bool,
@@ -22,8 +27,12 @@ pub struct Args {
 
 /// Runs `bl doctor`; returns whether everything that was asked for can work.
 pub fn run(args: &Args, sources: &Sources<'_>) -> anyhow::Result<bool> {
-    let findings = examine(&Config::load(sources)?)?;
+    let config = Config::load(sources)?;
     let mut out = std::io::stdout().lock();
+    if args.store {
+        return mend(&mut out, &Store::new(&config.general.data_root));
+    }
+    let findings = examine(&config)?;
     match args.json {
         true => {
             serde_json::to_writer_pretty(&mut out, &findings)?;
@@ -32,6 +41,33 @@ pub fn run(args: &Args, sources: &Sources<'_>) -> anyhow::Result<bool> {
         false => show(&mut out, &findings, std::io::stdout().is_terminal())?,
     }
     Ok(findings.iter().all(|f| f.state != State::Broken))
+}
+
+/// Mends the sessions that cannot be opened; returns whether all can be now.
+fn mend(out: &mut impl Write, store: &Store) -> anyhow::Result<bool> {
+    let ids = store.session_ids()?;
+    let (mut mended, mut broken) = (0, 0);
+    for id in &ids {
+        let Err(wrong) = store.session(id) else { continue };
+        writeln!(out, "{id}: {wrong}")?;
+        match repair(&store.dir(id)).and_then(|done| store.session(id).map(|_| done)) {
+            Ok(done) => {
+                mended += 1;
+                done.mended.iter().try_for_each(|line| writeln!(out, "  mended: {line}"))?;
+                done.failed.iter().try_for_each(|line| writeln!(out, "  failed: {line}"))?;
+            }
+            Err(e) => {
+                broken += 1;
+                writeln!(out, "  cannot be mended: {e}")?;
+            }
+        }
+    }
+    let all = ids.len();
+    writeln!(
+        out,
+        "{all} sessions: {mended} mended, {broken} broken; bl verify compares their files"
+    )?;
+    Ok(broken == 0)
 }
 
 fn examine(config: &Config) -> anyhow::Result<Vec<Finding>> {

@@ -5,6 +5,7 @@ mod prom;
 
 use std::path::PathBuf;
 
+use bl_export::table::TableFormat;
 use clap::Subcommand;
 
 use super::align::PairArgs;
@@ -63,9 +64,9 @@ pub fn run(args: Args, sources: &Sources<'_>) -> anyhow::Result<()> {
     let (question, format) = match args.command {
         Command::Cx(args) => return cx::run(args, &config),
         Command::Prom(args) => return prom::run(args, &config),
-        Command::Csv(question) => (question, query::Format::Csv),
-        Command::Json(question) => (question, query::Format::Json),
-        Command::Parquet(question) => (question, query::Format::Parquet),
+        Command::Csv(question) => (question, "csv"),
+        Command::Json(question) => (question, "json"),
+        Command::Parquet(question) => (question, "parquet"),
     };
     let Question { sql, file, session, job, param, pairs, output } = question;
     let args = query::Args {
@@ -73,7 +74,7 @@ pub fn run(args: Args, sources: &Sources<'_>) -> anyhow::Result<()> {
         file,
         session,
         output,
-        format: Some(format),
+        format: TableFormat::named(format),
         memory: None,
         table: Vec::new(),
         pairs,

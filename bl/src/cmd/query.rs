@@ -9,11 +9,11 @@ use std::io::IsTerminal;
 use std::path::PathBuf;
 
 use anyhow::Context;
-use bl_export::table::{TableError, TableFormat};
+use bl_export::table::{FORMATS, TableError, TableFormat};
 use bl_query::tables::SessionFilter;
 use bl_query::{Answer, FileTable, Query, Runtime, Settings};
 use bl_store::Store;
-use clap::ValueEnum;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 
 use super::align::PairArgs;
 use super::usage;
@@ -47,34 +47,18 @@ pub struct Args {
     #[arg(long, value_name = "SIZE", value_parser = memory::size)]
     pub(super) memory: Option<usize>,
     /// Form of the result (default: table on a terminal and for -o by the file's ending, else csv).
-    #[arg(long, value_enum)]
-    pub(super) format: Option<Format>,
+    #[arg(long, value_name = "FORM", value_parser = forms())]
+    pub(super) format: Option<&'static TableFormat>,
     /// Write the result to a file, which appears only when it is complete.
     #[arg(short, long, value_name = "FILE")]
     pub(super) output: Option<PathBuf>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(super) enum Format {
-    Table,
-    Csv,
-    Json,
-    Ndjson,
-    Parquet,
-    Arrow,
-}
-
-impl Format {
-    fn name(self) -> &'static str {
-        match self {
-            Format::Table => "table",
-            Format::Csv => "csv",
-            Format::Json => "json",
-            Format::Ndjson => "ndjson",
-            Format::Parquet => "parquet",
-            Format::Arrow => "arrow",
-        }
-    }
+/// The forms of a table, by their names.
+fn forms() -> impl TypedValueParser<Value = &'static TableFormat> {
+    let names = FORMATS.iter().map(|format| format.name);
+    PossibleValuesParser::new(names)
+        .try_map(|name| TableFormat::named(&name).ok_or("there is no form of that name"))
 }
 
 /// Runs `bl query`.
@@ -130,10 +114,7 @@ async fn write(args: &Args, answer: Answer) -> anyhow::Result<()> {
     let is_terminal = args.output.is_none() && std::io::stdout().is_terminal();
     let fallback = if is_terminal { "table" } else { "csv" };
     let of_file = || args.output.as_deref().and_then(TableFormat::of_file);
-    let format = match args.format {
-        Some(format) => TableFormat::named(format.name()),
-        None => of_file().or_else(|| TableFormat::named(fallback)),
-    };
+    let format = args.format.or_else(of_file).or_else(|| TableFormat::named(fallback));
     let format = format.context("this form cannot be written")?;
     match &args.output {
         None if !format.is_stream => {

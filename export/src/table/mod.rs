@@ -38,6 +38,7 @@ trait RowWriter {
 type Begin = for<'w> fn(Out<'w>, &SchemaRef) -> Result<Box<dyn RowWriter + 'w>, TableError>;
 
 /// How a table is written.
+#[derive(Debug)]
 pub struct TableFormat {
     /// What a person calls it.
     pub name: &'static str,

@@ -6,6 +6,9 @@ use std::sync::Arc;
 /// What the log keeps at most: some minutes, enough to resume after a lost connection.
 const KEPT_BYTES: usize = 8 << 20;
 
+/// A message that is not numbered yet: event, pair, data.
+pub type Draft = (&'static str, Option<Arc<str>>, String);
+
 /// One message of the stream.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Message {

@@ -4,7 +4,7 @@ use arrow::array::RecordBatch;
 use serde_json::{Value, json};
 
 use super::cells::Cells;
-use super::feed::Step;
+use super::options::Step;
 use super::time::{ms, ms_opt};
 
 /// Marks kept at most.

@@ -7,8 +7,9 @@ use bl_align::pair::PairCounts;
 use serde_json::{Map, Value, json};
 
 use super::aligner::{PairRow, StagePair, Taken};
+use super::kept::ROWS;
+use super::log::Draft;
 use super::time::{json_number, ms};
-use super::window::{Draft, ROWS};
 
 /// Upper bounds of the latency histogram, seconds.
 pub const LATENCY_BOUNDS_S: [f64; 14] =

@@ -5,7 +5,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use super::devices::devices_json;
-use super::feed::FeedOptions;
+use super::options::FeedOptions;
 use super::pairs::PairWindow;
 use super::time::{ms, ms_opt};
 use super::window::Window;

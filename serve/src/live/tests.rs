@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use bl_store::clock::monotonic_ns;
 use bl_store::{Rows, SessionSpec, SessionWriter, Store, WriteOptions};
 
+use super::tally::Tallies;
 use super::*;
 
 fn options(store: &Store) -> FeedOptions {

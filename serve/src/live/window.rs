@@ -17,21 +17,16 @@ use super::catalog::Entry;
 use super::cells::Cells;
 use super::channels::{Channels, Series, rows_since, series_json};
 use super::events::{StageEvent, StageEvents, events_json};
-use super::feed::Step;
+use super::kept::{KEPT_NS, ROWS};
+use super::log::Draft;
 use super::marks::{Cost, Marks};
+use super::options::Step;
 use super::pairs::{PairWindow, pairs_json};
 use super::power::{PowerRow, power_json};
 use super::tally::Tallies;
 
-/// What is kept: 15 minutes.
-pub const KEPT_NS: i64 = 900_000_000_000;
 /// How late an event may come behind the newest one.
 const LATENESS_NS: i64 = 500_000_000;
-/// Rows kept of a pair or a board, at most: 15 minutes at 1 kHz.
-pub(super) const ROWS: usize = 900_000;
-
-/// A message that is not numbered yet: event, pair, data.
-pub type Draft = (&'static str, Option<Arc<str>>, String);
 
 /// One session as it is now.
 pub struct Window {

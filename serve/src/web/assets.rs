@@ -1,25 +1,17 @@
 //! The embedded page.
 
-use std::collections::HashMap;
-use std::io::Write;
-use std::sync::{Mutex, PoisonError};
-
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use rust_embed::RustEmbed;
 
+use super::app::App;
 use super::problem::Problem;
-use super::server::App;
 
 #[derive(RustEmbed)]
 #[folder = "../web/dist"]
 struct Dist;
-
-/// The page's files in their compressed form, each compressed when it is asked for first.
-#[derive(Default)]
-pub(super) struct Compressed(Mutex<HashMap<String, Vec<u8>>>);
 
 /// Answers with a file of the page.
 pub(super) async fn file(State(app): State<App>, uri: Uri, headers: HeaderMap) -> Response {
@@ -92,19 +84,4 @@ fn accepts_gzip(headers: &HeaderMap) -> bool {
         let (name, weight) = coding.split_once(';').unwrap_or((coding, ""));
         name.trim() == "gzip" && !["q=0", "q=0.0"].contains(&weight.trim())
     })
-}
-
-impl Compressed {
-    fn of(&self, name: &str, data: &[u8]) -> Vec<u8> {
-        let mut files = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        files.entry(name.into()).or_insert_with(|| gzip(data, 9)).clone()
-    }
-}
-
-/// The data in gzip's format.
-fn gzip(data: &[u8], level: u32) -> Vec<u8> {
-    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::new(level));
-    // Writing into memory does not fail.
-    let _ = encoder.write_all(data);
-    encoder.finish().unwrap_or_default()
 }

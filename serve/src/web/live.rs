@@ -5,9 +5,9 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
+use super::app::App;
 use super::params::Params;
 use super::problem::{Problem, json_answer};
-use super::server::App;
 use crate::live::{Feed, Now, json_number, ms};
 
 /// Rows for the older page's clients.

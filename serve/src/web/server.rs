@@ -1,4 +1,4 @@
-//! The two listeners and their routes.
+//! The two listeners.
 
 use std::io;
 use std::net::SocketAddr;
@@ -6,21 +6,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode, header};
 use axum::middleware::from_fn_with_state;
-use axum::response::{IntoResponse, Response};
-use axum::routing::get;
 use axum::serve::ListenerExt;
 use bl_query::Runtime;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 
 use super::access::{Access, AccessError, guard};
-use super::assets::Compressed;
-use super::{assets, live, sessions, sql, stream};
+use super::app::App;
+use super::routes::{metric_routes, web_routes};
 use crate::live::Feed;
-use crate::prometheus::{self, Format, MetricOptions};
+use crate::prometheus::MetricOptions;
 
 /// Queries over the store at a time.
 const QUERIES: usize = 2;
@@ -74,26 +70,6 @@ fn reason(error: &io::Error) -> String {
             "that port is for root only; choose one above 1023".into()
         }
         _ => error.to_string(),
-    }
-}
-
-/// What the handlers share.
-#[derive(Clone)]
-pub(super) struct App {
-    pub feed: Feed,
-    pub queries: Arc<Semaphore>,
-    pub allows_query: bool,
-    /// What the queries share, as long as it serves.
-    pub runtime: Runtime,
-    pub compressed: Arc<Compressed>,
-    metrics: Arc<MetricOptions>,
-    stopping: watch::Receiver<bool>,
-}
-
-impl App {
-    /// Turns true when the server stops.
-    pub fn stopping(&self) -> watch::Receiver<bool> {
-        self.stopping.clone()
     }
 }
 
@@ -198,43 +174,4 @@ fn set_up(socket: &mut TcpStream) {
     // A socket without these works as well.
     let _ = socket.set_nodelay(true);
     let _ = rustix::net::sockopt::set_tcp_user_timeout(&*socket, CLIENT_PATIENCE_MS);
-}
-
-/// The routes of the web view, each with the path that the OpenAPI document gives it.
-pub(super) fn web_routes(app: App) -> Router {
-    Router::new()
-        .route("/api/live", get(live::live))
-        .route("/api/stream", get(stream::stream))
-        .route("/api/status", get(live::status))
-        .route("/api/sessions", get(sessions::list))
-        .route("/api/sessions/{id}", get(sessions::one))
-        .route("/api/sessions/{id}/{part}", get(sessions::part))
-        .route("/api/query", get(sql::query))
-        .route("/api/openapi.json", get(openapi))
-        .route("/healthz", get(live::health))
-        .fallback(get(assets::file))
-        .with_state(app)
-}
-
-async fn openapi() -> Response {
-    super::problem::json_answer(include_str!("openapi.json").into())
-}
-
-fn metric_routes(app: App) -> Router {
-    let missing = || async { super::problem::Problem::missing("the metrics are at /metrics") };
-    Router::new()
-        .route("/metrics", get(metrics))
-        .route("/healthz", get(live::health))
-        .fallback(get(missing))
-        .with_state(app)
-}
-
-async fn metrics(State(app): State<App>, headers: HeaderMap) -> Response {
-    app.feed.note_prometheus();
-    let accepted = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok());
-    let format = Format::accepted(accepted.unwrap_or_default());
-    match prometheus::render(&app.feed, &app.metrics, format) {
-        Ok(text) => ([(header::CONTENT_TYPE, format.content_type())], text).into_response(),
-        Err(e) => (StatusCode::INTERNAL_SERVER_ERROR, e.to_string()).into_response(),
-    }
 }

@@ -3,15 +3,14 @@
 use std::collections::BTreeMap;
 
 use axum::extract::{Path, State};
-use axum::http::StatusCode;
 use axum::response::Response;
 use bl_store::SessionId;
 use serde_json::{Value, json};
 
+use super::app::App;
 use super::params::Params;
 use super::past::Past;
 use super::problem::{Problem, json_answer};
-use super::server::App;
 use super::thin::{extremes, means};
 use super::{summary, timeline};
 use crate::live::{
@@ -202,18 +201,4 @@ async fn marks(app: &App, past: &Past) -> Result<Value, Problem> {
     }
     let (frames, power) = (past.frames().await?, past.power().await?);
     Ok(marks.json(steps, |begin_ns, end_ns| summary::cost(&frames, &power, begin_ns, end_ns)))
-}
-
-impl App {
-    /// Waits for a turn to query the store: few at a time, so that recording is not slowed.
-    pub(super) async fn permit(&self) -> Result<tokio::sync::OwnedSemaphorePermit, Problem> {
-        let waiting = std::sync::Arc::clone(&self.queries).acquire_owned();
-        match tokio::time::timeout(std::time::Duration::from_secs(20), waiting).await {
-            Ok(Ok(permit)) => Ok(permit),
-            _ => Err(Problem::new(
-                StatusCode::TOO_MANY_REQUESTS,
-                "too many queries at once: try again in a moment",
-            )),
-        }
-    }
 }

@@ -7,9 +7,9 @@ use axum::response::Response;
 use bl_query::tables::SessionFilter;
 use bl_query::{Answer, Query, QueryError, Settings};
 
+use super::app::App;
 use super::params::Params;
 use super::problem::{Problem, json_answer};
-use super::server::App;
 
 /// Rows of an answer.
 const ROWS: usize = 10_000;

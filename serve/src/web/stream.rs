@@ -12,10 +12,10 @@ use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::watch;
 
+use super::app::App;
 use super::live::{check_pair, first_messages, is_for};
 use super::params::Params;
 use super::problem::Problem;
-use super::server::App;
 use crate::live::{ClientGuard, Feed, Message};
 
 /// Comments come this often where nothing else does.

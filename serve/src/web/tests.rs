@@ -379,7 +379,7 @@ fn the_document_names_every_route() {
     let document: Value = serde_json::from_str(include_str!("openapi.json")).unwrap();
     let told: BTreeSet<&str> =
         document["paths"].as_object().unwrap().keys().map(String::as_str).collect();
-    let source = include_str!("server.rs");
+    let source = include_str!("routes.rs");
     let (_, routes) = source.split_once("fn web_routes").unwrap();
     let (routes, _) = routes.split_once(".fallback").unwrap();
     let there = routes.split(".route(\"").skip(1).map(|rest| rest.split('"').next().unwrap());
