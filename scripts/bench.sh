@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Measures the figures of the README on this machine. Takes some fifteen minutes after the build; wants a quiet machine.
+# Measures the figures of docs/figures.md on this machine. Takes some fifteen minutes after the build; wants a quiet machine.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 scripts/setup.sh build peers
