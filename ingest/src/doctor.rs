@@ -12,7 +12,9 @@ use serde::Serialize;
 
 pub use boards::{boards, permission};
 pub use devices::{amd, chosen_cards, gstreamer, intel, nvidia, rapl, sensors};
-pub use machine::{clock_source, clock_sync, data_root, free_space, host};
+pub use machine::{
+    clock_source, clock_sync, data_root, free_space, host, power_supplies, pressure, processes,
+};
 pub use reach::{broker, events_socket, listen, pytools, support_kit};
 
 /// How it stands with one subject.

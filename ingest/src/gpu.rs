@@ -15,6 +15,7 @@ pub use card::Choice;
 pub use drm::DrmSource;
 pub(crate) use drm::card_names;
 pub use nvidia::NvidiaSource;
+pub(crate) use nvidia::sleeping as sleeping_nvidia;
 
 /// The cards of this machine, as they are chosen.
 pub(crate) fn identities(root: &std::path::Path) -> Vec<card::Identity> {

@@ -10,6 +10,7 @@ pub mod import;
 mod meter;
 pub mod network;
 pub mod probe;
+pub mod process;
 pub mod rapl;
 mod recording;
 pub mod serial;

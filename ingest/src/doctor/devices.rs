@@ -11,6 +11,11 @@ use crate::rapl;
 /// NVIDIA's library, with its cards.
 pub fn nvidia(root: &Path, is_asked: bool) -> Finding {
     const SUBJECT: &str = "NVIDIA";
+    let asleep = gpu::sleeping_nvidia(root);
+    if !asleep.is_empty() {
+        let text = format!("asleep, and left so: {}", asleep.join(", "));
+        return Finding::works(SUBJECT, text);
+    }
     match nvml_wrapper::Nvml::init().and_then(|nvml| nvml.device_count()) {
         Ok(count) => Finding::works(SUBJECT, format!("NVML reads {count} cards")),
         Err(e) if root.join("sys/module/nvidia").exists() || is_asked => {

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::statvfs;
 
 use super::Finding;
+use crate::host::supplies;
 use crate::sysfs::KernelFile;
 
 /// Clock sources that are read without a call into the kernel's slow paths.
@@ -52,6 +53,47 @@ pub fn host(root: &Path) -> Finding {
         None => Finding::works(SUBJECT, "processors, memory, interfaces and disks can be read"),
         Some(e) => Finding::failing(SUBJECT, e.to_string(), true)
             .mended_by("sudo mount -t proc proc /proc   # or cpu.enabled = false, and so on"),
+    }
+}
+
+/// Whether the kernel accounts for what waits (PSI).
+pub fn pressure(root: &Path, is_asked: bool) -> Finding {
+    const SUBJECT: &str = "pressure";
+    match KernelFile::open(root, "proc/pressure/cpu")
+        .and_then(|mut file| Ok(file.read()?.text.len()))
+    {
+        Ok(_) => Finding::works(SUBJECT, "the kernel tells what waits for what"),
+        // A kernel that has it and was told not to use it has the files, which refuse to be read.
+        Err(e) if is_asked => Finding::failing(SUBJECT, e.to_string(), true)
+            .mended_by("psi=1 on the kernel's command line   # or pressure.enabled = false"),
+        Err(_) => Finding::absent(SUBJECT, "the kernel does not account for it (CONFIG_PSI)"),
+    }
+}
+
+/// Batteries and power adapters.
+pub fn power_supplies(root: &Path, is_asked: bool) -> Finding {
+    const SUBJECT: &str = "power supply";
+    let names = supplies(root).unwrap_or_default();
+    match names.as_slice() {
+        [] if is_asked => Finding::failing(SUBJECT, "no battery and no adapter", true)
+            .mended_by("ls /sys/class/power_supply   # or power_supply.enabled = false"),
+        [] => Finding::absent(SUBJECT, "no battery and no adapter"),
+        names => Finding::works(SUBJECT, names.join(", ")),
+    }
+}
+
+/// Whether the processes of other users can be looked at closely. Their processor time and memory can be in any case.
+pub fn processes(root: &Path) -> Finding {
+    const SUBJECT: &str = "processes";
+    // Process 1 is somebody else's, but for root and in a container.
+    match KernelFile::open(root, "proc/1/io").and_then(|mut file| Ok(file.read()?.text.len())) {
+        Ok(_) => Finding::works(SUBJECT, "all can be looked at"),
+        Err(e) if e.is_denied() => {
+            let text = "disk traffic and GPU time of other users' processes are for root alone";
+            Finding::limited(SUBJECT, text)
+                .mended_by("sudo setcap cap_sys_ptrace+ep $(command -v bl)   # or run bl as root")
+        }
+        Err(e) => Finding::limited(SUBJECT, e.to_string()),
     }
 }
 

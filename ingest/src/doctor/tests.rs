@@ -44,6 +44,23 @@ fn cards_and_counters_are_found_in_the_trees_of_real_machines() {
 }
 
 #[test]
+fn what_waits_who_works_and_what_supplies() {
+    let dir = tempfile::tempdir().unwrap();
+    let states = |root: &Path, is_asked| {
+        [pressure(root, is_asked).state, power_supplies(root, is_asked).state]
+    };
+    assert_eq!(states(dir.path(), false), [State::Absent; 2]);
+    assert_eq!(states(dir.path(), true), [State::Broken; 2]);
+    assert_eq!(pressure(&fixture("host/workstation"), false).state, State::Works);
+    let laptop = power_supplies(&fixture("host/laptop"), true);
+    assert_eq!((laptop.state, laptop.text.as_str()), (State::Works, "AC, BAT0, BAT1"));
+    assert_eq!(processes(dir.path()).state, State::Limited);
+    // As root, and as anyone else, this machine has processes.
+    let here = processes(Path::new("/"));
+    assert!(here.state == State::Works || here.remedy.is_some(), "{here:?}");
+}
+
+#[test]
 fn clocks_and_folders() {
     let dir = tempfile::tempdir().unwrap();
     let folder = dir.path().join("sys/devices/system/clocksource/clocksource0");

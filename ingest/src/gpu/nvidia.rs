@@ -133,18 +133,26 @@ fn sleeps(root: &Path, card: &OnBus) -> bool {
     status.read(&mut Faults::default(), is_asleep).ok().flatten() == Some(true)
 }
 
+/// The places of the cards, if all of them sleep, so that NVML is not to be loaded; none otherwise.
+pub(crate) fn sleeping(root: &Path) -> Vec<String> {
+    let cards = on_bus(root);
+    match cards.iter().all(|card| sleeps(root, card)) {
+        true => cards.into_iter().map(|card| card.address).collect(),
+        false => Vec::new(),
+    }
+}
+
 /// Waits as long as every card that the bus shows sleeps; false when stopping. Where the bus shows none (a virtual
 /// machine that is given a card by another way), NVML is to be asked.
 fn await_awake(root: &Path, context: &Context) -> bool {
     let mut told = false;
     loop {
-        let cards = on_bus(root);
-        if cards.is_empty() || !cards.iter().all(|card| sleeps(root, card)) {
+        let asleep = sleeping(root);
+        if asleep.is_empty() {
             return !context.stopping();
         }
         if !std::mem::replace(&mut told, true) {
-            let list: Vec<_> = cards.into_iter().map(|card| card.address).collect();
-            let text = format!("asleep, and not woken: nvidia card at {}", list.join(", "));
+            let text = format!("asleep, and not woken: nvidia card at {}", asleep.join(", "));
             context.health(Reason::Up, 1, &text);
             context.status().set_state(SourceState::Waiting, text);
         }

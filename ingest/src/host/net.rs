@@ -1,6 +1,6 @@
 //! Table `net`, from `/proc/net/dev`.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use bl_store::clock::Anchor;
 use bl_store::{ColumnIndex, Rows};
@@ -42,10 +42,19 @@ pub(super) struct Net {
     file: KernelFile,
     rows: Rows,
     interface: ColumnIndex,
+    physical: ColumnIndex,
+    /// `/sys/class/net`, where there is one.
+    class: Option<PathBuf>,
     counters: [ColumnIndex; COUNTERS.len()],
     rates: [ColumnIndex; RATES.len()],
+    interfaces: Devices<Interface>,
+}
+
+struct Interface {
+    /// Whether there is hardware below it; unknown without sysfs.
+    physical: Option<bool>,
     /// Counters at the last sample, and when it was.
-    last: Devices<Option<(i64, Counters)>>,
+    last: Option<(i64, Counters)>,
 }
 
 impl Net {
@@ -55,7 +64,16 @@ impl Net {
         let interface = rows.column("interface");
         let counters = COUNTERS.map(|(column, _)| rows.column(column));
         let rates = RATES.map(|(column, _)| rows.column(column));
-        Ok(Box::new(Self { file, rows, interface, counters, rates, last: Devices::default() }))
+        Ok(Box::new(Self {
+            file,
+            interface,
+            physical: rows.column("physical"),
+            class: Some(root.join("sys/class/net")).filter(|path| path.is_dir()),
+            rows,
+            counters,
+            rates,
+            interfaces: Devices::default(),
+        }))
     }
 }
 
@@ -71,9 +89,14 @@ impl Reader for Net {
                 faults.note(Reason::Malformed, 1, "a line of /proc/net/dev");
                 continue;
             };
-            let (name, last) = self.last.listed(name, || None);
+            let class = self.class.as_deref();
+            let new = || Interface { physical: is_physical(class, name), last: None };
+            let (name, Interface { physical, last }) = self.interfaces.listed(name, new);
             self.rows.begin(anchor.ts(at_ns), NAME);
             self.rows.str(self.interface, name);
+            if let Some(is_physical) = *physical {
+                self.rows.bool(self.physical, is_physical);
+            }
             for (column, counter) in self.counters.iter().zip(now) {
                 self.rows.i64(*column, stored(counter));
             }
@@ -89,7 +112,7 @@ impl Reader for Net {
             }
             *last = Some((at_ns, now));
         }
-        self.last.end_of_list(|name, _| {
+        self.interfaces.end_of_list(|name, _| {
             faults.note(Reason::Unplugged, 1, format!("interface {name}"));
         });
         Ok(())
@@ -98,6 +121,14 @@ impl Reader for Net {
     fn rows(&mut self) -> &mut Rows {
         &mut self.rows
     }
+}
+
+/// Whether an interface is hardware. Bridges, tunnels, VLANs, pairs of containers and the loop have no device below them:
+/// their traffic never leaves the machine, or does so by another one. An alias of an old kernel is no interface of
+/// sysfs.
+fn is_physical(class: Option<&Path>, name: &str) -> Option<bool> {
+    let folder = class?.join(name);
+    folder.exists().then(|| folder.join("device").exists())
 }
 
 /// Name and counters of a line. The name ends at the last colon: aliases of old kernels (`eth0:1`) have one in

@@ -115,6 +115,90 @@ fn interfaces_come_go_and_start_again() {
     );
 }
 
+fn whether(row: &RecordBatch, column: &str) -> Option<bool> {
+    let column = row[column].as_boolean();
+    column.is_valid(0).then(|| column.value(0))
+}
+
+/// A bridge carries what its ports carry: a sum over all interfaces has it twice.
+#[test]
+fn interfaces_are_hardware_or_not() {
+    let (_, context) = kept();
+    let root = changeable("host/workstation");
+    let class = root.path().join("sys/class/net");
+    std::fs::create_dir_all(class.join("enp5s0/device")).unwrap();
+    std::fs::create_dir_all(class.join("lo")).unwrap();
+    let batch = sample(&mut *net::Net::open(root.path()).unwrap(), &context);
+    let of = |name: &str| whether(&row(&batch, "interface", name), "physical");
+    assert_eq!([of("enp5s0"), of("lo"), of("wlp6s0")], [Some(true), Some(false), None]);
+    let batch = sample(&mut *net::Net::open(&fixture("host/odd")).unwrap(), &context);
+    assert_eq!(batch["physical"].null_count(), batch.num_rows(), "there is no sysfs");
+}
+
+#[test]
+fn what_waits_for_what() {
+    let (kept, context) = kept();
+    let root = changeable("host/workstation");
+    let mut pressure = pressure::Pressure::open(root.path()).unwrap();
+    let first = sample(&mut *pressure, &context);
+    assert_eq!(strings(&first, "resource"), ["cpu", "memory", "io"], "it has no irq");
+    assert_eq!(first["some_pct"].null_count(), 3);
+    let file = "proc/pressure/io";
+    let text = std::fs::read_to_string(root.path().join(file)).unwrap();
+    let total = |line: &str| line.rsplit_once('=').unwrap().1.parse::<i64>().unwrap();
+    let some = total(text.lines().next().unwrap());
+    assert_eq!(int(&row(&first, "resource", "io"), "some_us"), Some(some));
+    replace(root.path(), file, &some.to_string(), &(some + 1_000).to_string());
+    std::thread::sleep(Duration::from_millis(5));
+    let second = sample(&mut *pressure, &context);
+    let io = row(&second, "resource", "io");
+    let share = float(&io, "some_pct").unwrap();
+    assert!(share > 0.0 && share <= 20.0, "1 ms in 5 ms or more: {share}");
+    assert_eq!(float(&io, "full_pct"), Some(0.0));
+    assert_eq!(float(&row(&second, "resource", "cpu"), "some_pct"), Some(0.0));
+    assert!(kept.health().is_empty());
+    replace(root.path(), file, "some", "what");
+    replace(root.path(), file, "full", "what");
+    let error = pressure.sample(context.anchor(), &mut Faults::default()).unwrap_err();
+    assert!(error.is_malformed());
+    assert_eq!(pressure.rows().finish().num_rows(), 2, "the others are there all the same");
+}
+
+#[test]
+fn a_kernel_without_pressure_is_told_what_it_lacks() {
+    let (_, context) = kept();
+    let error = HostSource::pressure(fixture("host/odd"), 1.0).run(&context).unwrap_err();
+    assert!(error.to_string().contains("CONFIG_PSI"), "{error}");
+    let error = HostSource::power_supply(fixture("host/odd"), 1.0).run(&context).unwrap_err();
+    assert!(error.to_string().ends_with("no battery and no adapter"), "{error}");
+}
+
+#[test]
+fn batteries_and_adapters_of_a_laptop() {
+    let (kept, context) = kept();
+    let root = changeable("host/laptop");
+    let mut supplies = supply::Supplies::open(root.path()).unwrap();
+    let batch = sample(&mut *supplies, &context);
+    assert_eq!(strings(&batch, "supply"), ["AC", "BAT0", "BAT1"], "a mouse is none");
+    let adapter = row(&batch, "supply", "AC");
+    assert_eq!(
+        (strings(&adapter, "kind"), whether(&adapter, "online")),
+        (vec!["Mains".into()], Some(false))
+    );
+    assert_eq!(float(&adapter, "power_w"), None);
+    let battery = row(&batch, "supply", "BAT0");
+    assert_eq!(strings(&battery, "status"), ["Discharging"]);
+    let floats = ["charge_pct", "energy_j", "power_w", "voltage_v"].map(|c| float(&battery, c));
+    // 42.1 Wh at 3,600 J each.
+    assert_eq!(floats, [Some(81.0), Some(42.1 * 3600.0), Some(12.345), Some(15.768)]);
+    assert_eq!(whether(&battery, "online"), None);
+    // The other counts charge: 3 Ah at 12 V, and 0.5 A.
+    let other = row(&batch, "supply", "BAT1");
+    let floats = ["energy_j", "power_w", "current_a"].map(|c| float(&other, c));
+    assert_eq!(floats, [Some(12.0 * 3.0 * 3600.0), Some(6.0), Some(0.5)]);
+    assert!(kept.health().is_empty());
+}
+
 #[test]
 fn odd_interfaces() {
     let (kept, context) = kept();
@@ -139,6 +223,11 @@ fn disks_without_partitions_loops_and_ram() {
     assert_eq!(int(&nvme, "read_bytes"), Some(33_554_432 * 512));
     assert_eq!(int(&nvme, "write_busy_ms"), Some(198_765));
     assert_eq!([float(&nvme, "busy_pct"), float(&nvme, "read_ops_per_s")], [None, None]);
+    let more = ["weighted_ms", "discard_ops", "discard_bytes", "discard_busy_ms", "flush_ops"];
+    let expected = [300_000, 1000, 4_194_304 * 512, 500, 9000].map(Some);
+    assert_eq!(more.map(|c| int(&nvme, c)), expected);
+    let physical = |name: &str| whether(&row(&first, "device", name), "physical");
+    assert_eq!(["nvme0n1", "sda", "dm-0"].map(physical), [Some(true), Some(true), Some(false)]);
 
     replace(root.path(), "proc/diskstats", " 250000 ", " 250010 ");
     replace(root.path(), "proc/diskstats", "sda 5000", "sdb 5000");
@@ -152,6 +241,8 @@ fn disks_without_partitions_loops_and_ram() {
     assert_eq!(strings(&batch, "device"), ["sda", "sda1", "cciss/c0d0", "loopback"]);
     let sda = row(&batch, "device", "sda");
     assert_eq!([int(&sda, "read_bytes"), int(&sda, "write_bytes")], [None, Some(81_920)]);
+    assert_eq!([int(&sda, "flush_ops"), int(&sda, "discard_ops")], [None, None], "an old kernel");
+    assert_eq!(whether(&sda, "physical"), None);
 }
 
 #[test]
@@ -183,7 +274,10 @@ fn the_inventory_of_both() {
 fn this_machine_is_sampled_until_stopped() {
     let sources: [fn(&'static str, f64) -> HostSource; 4] =
         [HostSource::cpu, HostSource::memory, HostSource::net, HostSource::disk];
-    for (table, source) in ["cpu", "memory", "net", "disk"].into_iter().zip(sources) {
+    let with_psi = Path::new("/proc/pressure/cpu").is_file();
+    let pressure = with_psi.then_some(("pressure", HostSource::pressure as fn(_, _) -> _));
+    let tables = ["cpu", "memory", "net", "disk"].into_iter().zip(sources).chain(pressure);
+    for (table, source) in tables {
         let (kept, context) = kept();
         let mut source = source("/", 50.0);
         run_until(&mut source, &kept, &context, |kept| kept.of(table).len() >= 3);

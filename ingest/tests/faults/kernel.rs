@@ -39,7 +39,7 @@ enum Unplugged {
 
 const HZ: f64 = 50.0;
 
-static CASES: [Case; 8] = [
+static CASES: [Case; 9] = [
     Case {
         name: "host.cpu",
         source: "host.cpu",
@@ -83,6 +83,17 @@ static CASES: [Case; 8] = [
         table: "disk",
         column: "read_bytes",
         unplugged: Unplugged::Line("proc/diskstats", " sda "),
+    },
+    Case {
+        name: "host.pressure",
+        source: "host.pressure",
+        fixture: "host/workstation",
+        make: |root| Box::new(HostSource::pressure(root, HZ)),
+        entries: &["proc/pressure/cpu"],
+        values: &["proc/pressure/cpu", "proc/pressure/memory", "proc/pressure/io"],
+        table: "pressure",
+        column: "some_us",
+        unplugged: Unplugged::Never,
     },
     Case {
         name: "host.hwmon",

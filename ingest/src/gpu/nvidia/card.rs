@@ -46,7 +46,7 @@ pub(super) struct Card<'n> {
 /// What came of a card's turn to be sampled.
 pub(super) enum Taken {
     /// A sample, and the monotonic midpoint of the time that it took.
-    Sample(i64, Sample),
+    Sample(i64, Box<Sample>),
     /// It is left alone, so that it may fall asleep.
     Rests,
     /// It is lost.
@@ -87,7 +87,7 @@ impl<'n> Card<'n> {
         // A card that has gone from the bus is told as lost by NVML.
         let asleep = self.runtime_status.read(faults, is_asleep).ok().flatten();
         if asleep == Some(true) {
-            return Taken::Sample(from_ns, Sample { asleep, ..Sample::default() });
+            return Taken::Sample(from_ns, Box::new(Sample { asleep, ..Sample::default() }));
         }
         if self.rest.is_on(from_ns) {
             let text = format!("{} is idle, and asked less often so that it can sleep", self.who());
@@ -102,7 +102,7 @@ impl<'n> Card<'n> {
         let works = [sample.util_pct, sample.mem_util_pct, sample.encoder_pct, sample.decoder_pct];
         let is_idle = sample.util_pct.is_some() && works.iter().flatten().all(|pct| *pct == 0.0);
         self.rest.asked(to_ns, is_idle);
-        Taken::Sample(from_ns + (to_ns - from_ns) / 2, sample)
+        Taken::Sample(from_ns + (to_ns - from_ns) / 2, Box::new(sample))
     }
 
     /// Whether it may be asked what is asked seldom: it is awake, and there.
