@@ -13,6 +13,7 @@ pub mod latency;
 mod operator;
 pub mod output;
 pub mod pair;
+mod partitioned;
 mod pushdown;
 mod runtime;
 mod session;
