@@ -13,6 +13,7 @@ pub mod jobs;
 pub mod latency;
 mod operator;
 pub mod pair;
+mod partitioned;
 mod pushdown;
 mod runtime;
 mod session;

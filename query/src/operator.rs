@@ -6,16 +6,16 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::catalog::Session;
+use datafusion::common::stats::Precision;
 use datafusion::common::tree_node::TreeNodeRecursion;
-use datafusion::common::{Result, internal_err};
+use datafusion::common::{Result, Statistics, internal_err};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext;
 use datafusion::logical_expr::{Expr, LogicalPlan, UserDefinedLogicalNode};
 use datafusion::physical_expr::equivalence::ProjectionMapping;
-use datafusion::physical_expr::expressions::CastExpr;
 use datafusion::physical_expr::{
     Distribution, EquivalenceProperties, LexOrdering, OrderingRequirements, Partitioning,
-    PhysicalExpr, RangePartitioning,
+    PhysicalExpr,
 };
 use datafusion::physical_plan::common::spawn_buffered;
 use datafusion::physical_plan::execution_plan::{
@@ -25,6 +25,7 @@ use datafusion::physical_plan::metrics::{ExecutionPlanMetricsSet, MetricsSet};
 use datafusion::physical_plan::projection::{
     EmbeddedProjection, ProjectionExec, try_embed_projection,
 };
+use datafusion::physical_plan::statistics::{ChildStats, StatisticsArgs};
 use datafusion::physical_plan::{
     DisplayAs, DisplayFormatType, ExecutionPlan, ExecutionPlanProperties,
     InputDistributionRequirements, PlanProperties,
@@ -34,6 +35,7 @@ use datafusion::physical_planner::{ExtensionPlanner, PhysicalPlanner};
 use crate::asof::AsOfJoin;
 use crate::energy::Energy;
 use crate::pair::PairStages;
+use crate::partitioned::PartitionedBy;
 use crate::sorted::ascending;
 
 /// Batches decoded ahead of the kernel, for each input.
@@ -86,15 +88,14 @@ pub(crate) struct Output<'a> {
     pub metrics: &'a ExecutionPlanMetricsSet,
 }
 
-/// A kernel as an operator. Streaming; in as many partitions as its inputs have by one of its keys, or in one.
+/// A kernel as an operator. Streaming; in partitions by its keys, or in one.
 #[derive(Debug, Clone)]
 pub(crate) struct Operator<K> {
     inputs: Vec<Arc<dyn ExecutionPlan>>,
     kernel: K,
     /// Columns that are put out; all without it.
     projection: Option<Vec<usize>>,
-    /// The key that the inputs are partitioned by, an expression over each; one partition without it.
-    by: Option<Vec<Arc<dyn PhysicalExpr>>>,
+    by: PartitionedBy,
     properties: Arc<PlanProperties>,
     metrics: ExecutionPlanMetricsSet,
 }
@@ -105,7 +106,7 @@ impl<K: Kernel> Operator<K> {
         inputs: Vec<Arc<dyn ExecutionPlan>>,
         kernel: K,
         projection: Option<Vec<usize>>,
-        by: Option<Vec<Arc<dyn PhysicalExpr>>>,
+        by: PartitionedBy,
     ) -> Result<Self> {
         if inputs.len() != kernel.stamps().len() {
             return internal_err!("{} does not have {} inputs", K::NAME, inputs.len());
@@ -120,8 +121,8 @@ impl<K: Kernel> Operator<K> {
         equivalences.add_orderings(ordering);
         // The columns of the first input come first, so that what partitions it partitions the rows.
         let mut partitioning = match &by {
-            Some(_) => inputs[0].output_partitioning().clone(),
-            None => Partitioning::UnknownPartitioning(1),
+            PartitionedBy::Nothing => Partitioning::UnknownPartitioning(1),
+            _ => inputs[0].output_partitioning().clone(),
         };
         if let Some(columns) = &projection {
             let schema = Arc::new(all.project(columns)?);
@@ -165,11 +166,11 @@ impl<K: Kernel> ExecutionPlan for Operator<K> {
     }
 
     fn input_distribution_requirements(&self) -> InputDistributionRequirements {
-        let Some(by) = &self.by else {
+        let Some(by) = self.by.of_inputs() else {
             let single = vec![Distribution::SinglePartition; self.inputs.len()];
             return InputDistributionRequirements::new(single);
         };
-        let by = by.iter().map(|key| Distribution::KeyPartitioned(vec![Arc::clone(key)]));
+        let by = by.into_iter().map(Distribution::KeyPartitioned);
         match self.inputs.len() {
             1 => InputDistributionRequirements::new(by.collect()),
             _ => InputDistributionRequirements::co_partitioned(by.collect()),
@@ -185,7 +186,7 @@ impl<K: Kernel> ExecutionPlan for Operator<K> {
     }
 
     fn benefits_from_input_partitioning(&self) -> Vec<bool> {
-        vec![false; self.inputs.len()]
+        vec![matches!(self.by, PartitionedBy::Hashes(_)); self.inputs.len()]
     }
 
     fn apply_expressions(
@@ -245,6 +246,22 @@ impl<K: Kernel> ExecutionPlan for Operator<K> {
         Some(self.metrics.clone_inner())
     }
 
+    fn child_stats_requests(&self, partition: Option<usize>) -> Vec<ChildStats> {
+        let first = |input| if input == 0 { ChildStats::At(partition) } else { ChildStats::Skip };
+        (0..self.inputs.len()).map(first).collect()
+    }
+
+    /// How many rows there are, which operators above go by.
+    fn statistics_from_inputs(
+        &self,
+        input_stats: &[Arc<Statistics>],
+        _args: &StatisticsArgs,
+    ) -> Result<Arc<Statistics>> {
+        let rows = input_stats.first().map_or(Precision::Absent, |first| first.num_rows);
+        let rows = if K::KEEPS_ROWS { rows } else { rows.to_inexact() };
+        Ok(Arc::new(Statistics::new_unknown(&self.schema()).with_num_rows(rows)))
+    }
+
     fn try_swapping_with_projection(
         &self,
         projection: &ProjectionExec,
@@ -297,13 +314,13 @@ impl ExtensionPlanner for Kernels {
         };
         let node = node.as_any();
         if let Some(node) = node.downcast_ref::<AsOfJoin>() {
-            return plan(node, &physical, physical_inputs);
+            return plan(node, &physical, physical_inputs, session);
         }
         if let Some(node) = node.downcast_ref::<PairStages>() {
-            return plan(node, &physical, physical_inputs);
+            return plan(node, &physical, physical_inputs, session);
         }
         match node.downcast_ref::<Energy>() {
-            Some(node) => plan(node, &physical, physical_inputs),
+            Some(node) => plan(node, &physical, physical_inputs, session),
             None => Ok(None),
         }
     }
@@ -313,39 +330,9 @@ fn plan<N: Planned>(
     node: &N,
     physical: &Physical<'_>,
     inputs: &[Arc<dyn ExecutionPlan>],
+    session: &dyn Session,
 ) -> Result<Option<Arc<dyn ExecutionPlan>>> {
     let kernel = node.kernel(physical)?;
-    let by = partitioned_by(&kernel, inputs);
+    let by = PartitionedBy::choose(&kernel, inputs, session)?;
     Ok(Some(Arc::new(Operator::try_new(inputs.to_vec(), kernel, None, by)?)))
-}
-
-/// The key by whose ranges all inputs are partitioned, in the same way: an expression over each input.
-fn partitioned_by<K: Kernel>(
-    kernel: &K,
-    inputs: &[Arc<dyn ExecutionPlan>],
-) -> Option<Vec<Arc<dyn PhysicalExpr>>> {
-    let ranges = inputs.iter().map(|input| match input.output_partitioning() {
-        Partitioning::Range(range) if range.ordering().len() == 1 => Some(range),
-        _ => None,
-    });
-    let ranges: Vec<&RangePartitioning> = ranges.collect::<Option<_>>()?;
-    let splits = ranges.first()?.split_points();
-    if ranges.iter().any(|range| range.split_points() != splits) {
-        return None;
-    }
-    kernel.keys().into_iter().find_map(|key| {
-        let by = key.into_iter().zip(&ranges).map(|(key, range)| {
-            let by = &range.ordering().first().expr;
-            (uncast(key) == by).then(|| Arc::clone(by))
-        });
-        by.collect()
-    })
-}
-
-/// The expression below casts: equal values of it are cast to equal ones.
-fn uncast(expr: &Arc<dyn PhysicalExpr>) -> &Arc<dyn PhysicalExpr> {
-    match expr.downcast_ref::<CastExpr>() {
-        Some(cast) => uncast(cast.expr()),
-        None => expr,
-    }
 }

@@ -19,7 +19,7 @@ use super::as_of;
 use crate::asof::{AsOfJoin, of_one_type};
 use crate::energy::{Energy, EnergyWhat};
 use crate::pair::{KeyRule, PairStages, PairWhat};
-use crate::stamp::{nanoseconds_of, require_number, stamp_type};
+use crate::stamp::{name_of, nanoseconds_of, require_number, stamp_type};
 
 const PAIR: &[&str] =
     &["stage_a", "stage_b", "relation", "ts", "stage", "key", "group", "window_ms", "drops"];
@@ -148,7 +148,8 @@ fn pair(args: &mut Arguments, context: &mut dyn RelationPlannerContext) -> Resul
     }
     let groups = args.columns("group", &schema, context)?;
     let groups = groups.unwrap_or_else(|| existing(&["session", "pipeline"], &schema));
-    let what = PairWhat { stage_a, stage_b, window_ns, key, with_drops };
+    let key_names = keys.iter().map(name_of).collect();
+    let what = PairWhat { stage_a, stage_b, window_ns, key, key_names, with_drops };
     PairStages::try_new(Arc::new(input), what, ts, stage, keys, groups)
 }
 
@@ -300,6 +301,8 @@ fn plan_latency(
         lit(stage_b).alias("stage_b"),
         (cast(col("latency_ns"), DataType::Float64) / lit(1e6)).alias("latency_ms"),
         col("dropped"),
+        col("paired_by"),
+        col("confidence"),
         column("power", "power_w"),
         column("power", "cpu_w"),
         column("power", "gpu_w"),

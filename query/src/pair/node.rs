@@ -32,12 +32,16 @@ pub struct PairWhat {
     pub window_ns: i64,
     /// By which key.
     pub key: KeyRule,
+    /// What the keys are called, as `paired_by` says them.
+    pub key_names: Vec<String>,
     /// Whether frames that never reached `stage_b` are rows too.
     pub with_drops: bool,
 }
 
-/// Every `stage_a` event of the input, in order of time, with all its columns and two more: `latency_ns`
-/// (BIGINT; null where the frame was dropped) and `dropped` (BOOLEAN; null where nobody can tell).
+/// Every `stage_a` event of the input, in order of time (where it is worked on in partitions, in each of them), with all
+/// its columns and four more: `latency_ns` (BIGINT; null where the frame was dropped), `dropped` (BOOLEAN; null where
+/// nobody can tell), and as table `latency` has them `paired_by` (the name of the key, or `order`; null where no event of
+/// the other stage was there) and `confidence` (DOUBLE, 0 to 1: the probability that the row is true as it is told).
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct PairStages {
     /// Events of any stages.
@@ -60,7 +64,7 @@ impl PairStages {
     /// A node over events.
     ///
     /// # Errors
-    /// When the input has a column `latency_ns` or `dropped` without a qualifier already, where `ts` is no stamp, and where
+    /// When the input has a column of one of the four names without a qualifier already, where `ts` is no stamp, and where
     /// a key is of a type whose values are not told apart.
     pub fn try_new(
         input: Arc<LogicalPlan>,
@@ -80,10 +84,13 @@ impl PairStages {
 }
 
 /// The columns that pairing adds.
-pub(super) fn added_fields() -> [Field; 2] {
+pub(super) fn added_fields() -> [Field; 4] {
+    let words = DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8));
     [
         Field::new("latency_ns", DataType::Int64, true),
         Field::new("dropped", DataType::Boolean, true),
+        Field::new("paired_by", words, true),
+        Field::new("confidence", DataType::Float64, true),
     ]
 }
 

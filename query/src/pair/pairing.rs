@@ -3,9 +3,9 @@
 use bl_align::pair::{
     Events, KeyColumn, Order, PairCounts, PairOptions, Pairer, Pipelines, Side, StageEvents, Wanted,
 };
-use datafusion::arrow::array::{BooleanArray, Int64Array};
 use datafusion::arrow::buffer::{NullBuffer, ScalarBuffer};
 
+use super::frames::Frames;
 use super::node::{KeyRule, PairWhat};
 
 /// A column of keys, and which of them are not null.
@@ -19,16 +19,6 @@ pub(super) struct Batch<'a> {
     pub group: Option<&'a [u32]>,
     /// Number of the first row.
     pub first: u64,
-}
-
-/// Frames that are finished, in order of time; `row` is the number of the `stage_a` event's row.
-pub(super) struct Frames {
-    pub ts_ns: Int64Array,
-    pub id: Int64Array,
-    pub latency_ns: Int64Array,
-    /// Of which nobody can tell what became of them; never null.
-    pub ambiguous: BooleanArray,
-    pub row: Vec<u64>,
 }
 
 pub(super) enum Pairing {
@@ -86,24 +76,14 @@ impl Pairing {
         }
     }
 
+    /// Those that none to come precedes, in order of time, and of one instant in the order of the input.
     pub fn take(&mut self) -> Frames {
         match self {
-            Pairing::Given(pairer) => {
-                let rows = pairer.take().into_arrays();
-                let (ts_ns, id, latency_ns) = (rows.ts_ns, rows.id, rows.latency_ns);
-                Frames { ts_ns, id, latency_ns, ambiguous: rows.ambiguous, row: rows.carry }
-            }
+            Pairing::Given(pairer) => Frames::Given(pairer.take().into_arrays()),
             Pairing::Best(groups) => {
                 let mut rows = groups.take_settled();
-                // The rows of one instant too are in the order of the input.
                 rows.sort_by_key(|row| row.pair.carry);
-                Frames {
-                    ts_ns: rows.iter().map(|row| row.pair.ts_ns).collect(),
-                    id: rows.iter().map(|row| row.pair.key.id).collect(),
-                    latency_ns: rows.iter().map(|row| row.pair.latency_ns).collect(),
-                    ambiguous: rows.iter().map(|row| Some(row.pair.ambiguous)).collect(),
-                    row: rows.iter().map(|row| row.pair.carry).collect(),
-                }
+                Frames::Best(rows)
             }
         }
     }

@@ -4,9 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use bl_align::pair::{PairCounts, sides};
-use datafusion::arrow::array::{
-    Array, ArrayRef, BooleanArray, Int64Array, RecordBatch, RecordBatchOptions,
-};
+use datafusion::arrow::array::{Array, ArrayRef, Int64Array, RecordBatch, RecordBatchOptions};
 use datafusion::arrow::compute::{cast, interleave};
 use datafusion::arrow::datatypes::{DataType, SchemaRef};
 use datafusion::common::{Result, exec_datafusion_err, exec_err};
@@ -20,15 +18,16 @@ use datafusion::physical_plan::metrics::{
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use futures::StreamExt;
 
+use super::frames::Frames;
 use super::kernel::PairOn;
 use super::keys::{FrameKeys, from_id, is_number};
 use super::node::KeyRule;
-use super::pairing::{Batch, Frames, Pairing};
+use super::pairing::{Batch, Pairing};
 use crate::columns::Keys;
 use crate::operator::Output;
 use crate::stamp::{nanoseconds, unit_ns};
 
-/// Starts the pairing. `columns` are those put out, counted over the input's and the two added.
+/// Starts the pairing. `columns` are those put out, counted over the input's and those added.
 pub(super) fn pair(
     input: SendableRecordBatchStream,
     on: &PairOn,
@@ -47,7 +46,9 @@ pub(super) fn pair(
     let mut event_columns = Vec::new();
     let places = columns.iter().map(|&column| match column {
         _ if column == width => Place::Latency,
-        _ if column > width => Place::Dropped,
+        _ if column == width + 1 => Place::Dropped,
+        _ if column == width + 2 => Place::PairedBy,
+        _ if column > width => Place::Confidence,
         _ if is(&on.ts, column) => Place::Time,
         _ if key_is_id && is(&on.keys[0], column) => Place::Key,
         _ => {
@@ -72,6 +73,7 @@ pub(super) fn pair(
         pairing: Pairing::new(&on.what),
         held: VecDeque::new(),
         rows: 0,
+        put_at: context.session_config().batch_size(),
         batch_rows: context.session_config().batch_size(),
         schema: Arc::clone(&schema),
         reservation: MemoryConsumer::new("PairExec").register(context.memory_pool()),
@@ -93,6 +95,8 @@ enum Place {
     Key,
     Latency,
     Dropped,
+    PairedBy,
+    Confidence,
     /// A further column of the `stage_a` event, by its number among those that are held.
     Event(usize),
 }
@@ -135,6 +139,8 @@ struct Pairs {
     /// Input batches with `event_columns`, each with the number of its first row.
     held: VecDeque<(u64, RecordBatch)>,
     rows: u64,
+    /// So many finished frames are looked at: those that were seen to wait for others count for nothing.
+    put_at: usize,
     batch_rows: usize,
     schema: SchemaRef,
     reservation: MemoryReservation,
@@ -158,11 +164,15 @@ impl Pairs {
                     self.is_done = true;
                 }
             }
-            if self.pairing.ready() >= self.batch_rows || (self.is_done && self.pairing.ready() > 0)
-            {
+            if self.pairing.ready() >= self.put_at || (self.is_done && self.pairing.ready() > 0) {
                 let elapsed = self.metrics.elapsed_compute().clone();
                 let _timer = elapsed.timer();
-                let batch = self.put()?;
+                let frames = self.pairing.take();
+                self.put_at = self.pairing.ready() + self.batch_rows;
+                if frames.len() == 0 {
+                    continue;
+                }
+                let batch = self.put(&frames)?;
                 self.metrics.record_output(batch.num_rows());
                 return Ok(Some(batch));
             }
@@ -202,30 +212,22 @@ impl Pairs {
         self.reservation.try_resize(held + self.keys.bytes())
     }
 
-    /// The rows that are ready, as a batch.
-    fn put(&mut self) -> Result<RecordBatch> {
-        let Frames { ts_ns, id, latency_ns, ambiguous, row } = self.pairing.take();
-        let rows = ts_ns.len();
-        let events = self.events(&row)?;
+    /// Finished frames as a batch.
+    fn put(&mut self, frames: &Frames) -> Result<RecordBatch> {
+        let events = self.events(&frames.rows())?;
         let columns = self.places.iter().zip(self.schema.fields()).map(|(place, field)| {
             Ok(match *place {
-                Place::Time => from_nanoseconds(&ts_ns, field.data_type())?,
-                Place::Key => from_id(&id, field.data_type())?,
-                Place::Latency => Arc::new(latency_ns.clone()) as ArrayRef,
-                Place::Dropped => {
-                    let dropped = match latency_ns.nulls() {
-                        Some(paired) => !paired.inner(),
-                        None => datafusion::arrow::buffer::BooleanBuffer::new_unset(rows),
-                    };
-                    let told = (ambiguous.true_count() > 0)
-                        .then(|| datafusion::arrow::buffer::NullBuffer::new(!ambiguous.values()));
-                    Arc::new(BooleanArray::new(dropped, told))
-                }
+                Place::Time => from_nanoseconds(&frames.ts_ns(), field.data_type())?,
+                Place::Key => from_id(&frames.id(), field.data_type())?,
+                Place::Latency => Arc::new(frames.latency_ns()) as ArrayRef,
+                Place::Dropped => Arc::new(frames.dropped()),
+                Place::PairedBy => frames.paired_by(&self.on.what.key_names)?,
+                Place::Confidence => Arc::new(frames.confidence()),
                 Place::Event(column) => Arc::clone(&events[column]),
             })
         });
         let columns = columns.collect::<Result<Vec<_>>>()?;
-        let options = RecordBatchOptions::new().with_row_count(Some(rows));
+        let options = RecordBatchOptions::new().with_row_count(Some(frames.len()));
         Ok(RecordBatch::try_new_with_options(Arc::clone(&self.schema), columns, &options)?)
     }
 
