@@ -34,10 +34,11 @@ unit:
 	scripts/setup.sh build
 	cargo test --workspace
 
-# Property tests with a seed of their own and many more cases, kills by the hundred, the study of keyless pairing: an hour.
+# Property tests with a seed of their own and many more cases, kills by the hundred, minutes of hostile requests, the study of keyless pairing: an hour.
 long:
 	PROPTEST_RNG_SEED=$$(date +%s) PROPTEST_CASES=4096 cargo test --workspace --lib --test latency
 	BL_KILLS=200 cargo test --workspace --test crash
+	BL_FUZZ_SECONDS=60 cargo test --workspace --test strangers -- --ignored
 	cargo test --release -p bl-align --lib -- --ignored
 
 # Against real peers: the official client, the vendor's server and publisher, DuckDB and pyarrow, Prometheus.

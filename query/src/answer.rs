@@ -70,6 +70,11 @@ impl Query {
 }
 
 impl Answer {
+    /// That of a planned statement which only reads; `tables` are the names that advice chooses from.
+    pub(crate) fn new(frame: DataFrame, tables: Vec<String>) -> Self {
+        Self { frame, tables, effect: None }
+    }
+
     /// Columns of the answer.
     pub fn schema(&self) -> SchemaRef {
         SchemaRef::clone(self.frame.schema().inner())

@@ -50,6 +50,9 @@ pub enum QueryError {
     /// The store cannot be read.
     #[error(transparent)]
     Store(Box<bl_store::StoreError>),
+    /// The statement is not answered here, and why.
+    #[error("{0}")]
+    Refused(String),
     /// A name that is not there, with what was meant.
     #[error("{0}")]
     Name(String),

@@ -172,12 +172,19 @@ impl Query {
     ///
     /// # Errors
     /// [`QueryError::Plan`].
-    pub async fn plan(&self, mut statement: Statement) -> Result<DataFrame, QueryError> {
+    pub async fn plan(&self, statement: Statement) -> Result<DataFrame, QueryError> {
+        let plan = self.logical(statement).await?;
+        self.context.execute_logical_plan(plan).await.map_err(QueryError::plan)
+    }
+
+    /// Plans a parsed statement, of which nothing runs.
+    pub(crate) async fn logical(
+        &self,
+        mut statement: Statement,
+    ) -> Result<LogicalPlan, QueryError> {
         visit(&mut statement, &mut Parenthesise);
         visit(&mut statement, &mut NameRelations);
-        let plan =
-            self.context.state().statement_to_plan(statement).await.map_err(QueryError::plan)?;
-        self.context.execute_logical_plan(plan).await.map_err(QueryError::plan)
+        self.context.state().statement_to_plan(statement).await.map_err(QueryError::plan)
     }
 }
 

@@ -6,6 +6,11 @@ mod access;
 mod app;
 mod assets;
 mod compressed;
+mod escapes;
+mod guard;
+mod kept;
+mod limits;
+mod listen;
 mod live;
 mod params;
 mod past;
@@ -13,14 +18,18 @@ mod problem;
 mod routes;
 mod server;
 mod sessions;
+mod sign_in;
 mod sql;
+mod store_rows;
 mod stream;
 mod summary;
 mod thin;
 mod timeline;
+mod workers;
 
 #[cfg(test)]
 mod tests;
 
 pub use access::{Access, AccessError, MIN_TOKEN};
+pub use limits::Limits;
 pub use server::{ServeError, ServeOptions, Server};

@@ -6,7 +6,7 @@ use std::thread::JoinHandle;
 use anyhow::Context;
 use bl_serve::live::{Feed, FeedOptions, Step};
 use bl_serve::prometheus::MetricOptions;
-use bl_serve::web::{ServeOptions, Server};
+use bl_serve::web::{Limits, ServeOptions, Server};
 use bl_store::Store;
 use tokio::runtime::Runtime;
 use tokio::sync::oneshot;
@@ -45,7 +45,7 @@ pub fn run(args: Args, mut sources: Sources<'static>) -> anyhow::Result<()> {
     let config = Config::load(&sources)?;
     let runtime = runtime()?;
     let server = runtime.block_on(bind(&config, args.allow_query))?;
-    runtime.block_on(server.run(stopped()?))?;
+    runtime.block_on(server.run(stopped()?));
     Ok(())
 }
 
@@ -67,9 +67,7 @@ pub fn beside(config: &Config) -> anyhow::Result<Beside> {
         let stopped = async {
             let _ = stopped.await;
         };
-        if let Err(e) = runtime.block_on(server.run(stopped)) {
-            eprintln!("bl: the page is no longer served: {e}");
-        }
+        runtime.block_on(server.run(stopped));
     };
     let thread = std::thread::Builder::new().name("serve".into()).spawn(serve)?;
     Ok(Beside { stop: Some(stop), thread: Some(thread) })
@@ -101,6 +99,7 @@ async fn bind(config: &Config, allows_query: bool) -> anyhow::Result<Server> {
         prometheus: config.prometheus.enabled.then_some(config.prometheus.bind.0),
         token: config.web.token.as_ref().map(|token| token.expose().to_string()),
         allows_query,
+        limits: Limits::default(),
         metrics: metric_options(config),
     };
     let server = Server::bind(feed, options).await?;
@@ -129,7 +128,7 @@ pub fn metric_options(config: &Config) -> MetricOptions {
 
 fn tell(web: Option<SocketAddr>, prometheus: Option<SocketAddr>, has_token: bool) {
     if let Some(address) = web {
-        let how = if has_token { ", with ?token=... once" } else { "" };
+        let how = if has_token { ", for those with the token" } else { "" };
         eprintln!("the page is at http://{address}/{how}");
     }
     if let Some(address) = prometheus {

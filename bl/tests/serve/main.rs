@@ -8,14 +8,15 @@ mod processes;
 mod prometheus;
 
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
+use std::net::TcpStream;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use processes::{BINDS, Running, await_answer, bl, get, number, ok, request};
+use processes::{BINDS, Running, await_answer, bl, get, number, ok, request, with_few_descriptors};
 
 const CLIENTS: usize = 200;
 const HZ: f64 = 100.0;
@@ -128,6 +129,41 @@ fn check_nothing_lost(folder: &Path, said: &[String], served: f64) {
     );
     assert!(late <= 0.2 * due, "{late} of {due:.0} samples were late");
     eprintln!("{samples} samples, {late} late, {due:.1} due");
+}
+
+/// 180 connections that never ask, before a process that may open 160 files and has a session to record.
+#[test]
+fn strangers_leave_the_recorder_its_descriptors() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = dir.path();
+    let record = bl(folder, &["ingest", "--simulate", "--serve"]);
+    let mut both = Running::start(with_few_descriptors(&record, 160));
+    let page = both.await_word("the page is at ");
+    let host = page.strip_prefix("http://").unwrap().split('/').next().unwrap().to_string();
+    let began = Instant::now();
+    let mut held: Vec<TcpStream> = Vec::new();
+    while began.elapsed() < Duration::from_secs(6) {
+        // Those that were closed come again.
+        held.truncate(90);
+        while held.len() < 180 {
+            let mut socket = TcpStream::connect(&host).unwrap();
+            let _ = socket.write_all(b"GET / HTTP/1.1\r\nHost: ");
+            held.push(socket);
+        }
+        std::thread::sleep(Duration::from_millis(500));
+    }
+    drop(held);
+    let (_, said) = both.interrupt();
+    assert!(!said.iter().any(|line| line.contains("Too many open files")), "{said:?}");
+    let trouble =
+        "SELECT coalesce(sum(count), 0) FROM health WHERE reason IN ('disk', 'store_full')";
+    assert_eq!(number(folder, trouble), 0.0, "{said:?}");
+    for table in ["benchlab", "pipeline", "cpu", "memory"] {
+        assert!(
+            number(folder, &format!("SELECT count(*) FROM {table}")) > 0.0,
+            "{table}: {said:?}"
+        );
+    }
 }
 
 #[test]

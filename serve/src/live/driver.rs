@@ -167,9 +167,7 @@ impl Driver {
         let changed = entry.is_live != window.entry.is_live
             || entry.session.manifest() != window.entry.session.manifest();
         window.entry = entry;
-        if had_ended
-            && window.entry.session.manifest().ended_ns.is_none_or(|end| at - end > KEPT_NS)
-        {
+        if had_ended && at - window.ended_ns() > KEPT_NS {
             return self.forget(now);
         }
         if changed {

@@ -43,6 +43,8 @@ pub struct Window {
     pub rows: BTreeMap<&'static str, u64>,
     /// Bytes of its files, as of some seconds ago.
     pub bytes: Option<u64>,
+    /// Time of the newest row, nanoseconds UTC.
+    last_ns: Option<i64>,
     /// Age of the newest row when it was read, nanoseconds.
     pub lag_ns: Option<i64>,
     channels: Channels,
@@ -78,6 +80,7 @@ impl Window {
             tallies: Tallies::default(),
             rows: BTreeMap::new(),
             bytes: entry.bytes(),
+            last_ns: None,
             lag_ns: None,
             channels: Channels::default(),
             marks: Marks::default(),
@@ -106,7 +109,9 @@ impl Window {
             "clock" => {}
             _ => self.tallies.count(name, rows, now_ns),
         }
-        self.lag_ns = Cells(rows).ts().iter().max().map(|ts| now_ns - ts).or(self.lag_ns);
+        let newest = Cells(rows).ts().iter().max().copied();
+        self.lag_ns = newest.map(|ts| now_ns - ts).or(self.lag_ns);
+        self.last_ns = self.last_ns.max(newest);
         self.channels.push(table, rows);
         match name {
             "benchlab" => self.boards.push(rows),
@@ -121,6 +126,12 @@ impl Window {
             _ => {}
         }
         Ok(())
+    }
+
+    /// When it ended, nanoseconds UTC. A recorder that was killed could not say: then the time of its last row.
+    pub fn ended_ns(&self) -> i64 {
+        let m = self.entry.session.manifest();
+        m.ended_ns.or(self.last_ns).unwrap_or(m.started_ns)
     }
 
     /// Forgets what is new: the first look at a session is no news.
@@ -199,7 +210,13 @@ impl Window {
 
     /// The session as readers see it.
     pub fn session_json(&self, now_ns: i64) -> Value {
-        self.entry.json(now_ns, Some(&self.rows), self.bytes)
+        let mut session = self.entry.json(now_ns, Some(&self.rows), self.bytes);
+        if session["duration_s"].is_null() {
+            // It was killed: it lasts as far as its rows reach.
+            let started_ns = self.entry.session.manifest().started_ns;
+            session["duration_s"] = json!((self.ended_ns() - started_ns).max(0) as f64 / 1e9);
+        }
+        session
     }
 
     /// Series with a row from `from_ns` on.

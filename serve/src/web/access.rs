@@ -1,30 +1,14 @@
-//! Who may ask, and the headers that every answer carries.
+//! Who may ask: those with the token, and those on this machine where there is none.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use axum::extract::{Request, State};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
-use axum::middleware::Next;
-use axum::response::{IntoResponse, Response};
+use axum::http::{HeaderMap, header};
 
-use super::problem::Problem;
+use super::escapes::{decoded, encoded};
 
 /// Shorter tokens are refused.
 pub const MIN_TOKEN: usize = 16;
-
-const COOKIE: &str = "bl_token";
-
-const CONTENT_POLICY: &str = "default-src 'self'; style-src 'self'; img-src 'self' data:; \
-     object-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
-
-const HEADERS: [(HeaderName, &str); 5] = [
-    (header::CONTENT_SECURITY_POLICY, CONTENT_POLICY),
-    (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-    (header::REFERRER_POLICY, "no-referrer"),
-    (header::X_FRAME_OPTIONS, "DENY"),
-    (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
-];
 
 /// Why the server must not listen.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
@@ -46,6 +30,8 @@ pub enum AccessError {
 pub struct Access {
     token: Option<Arc<str>>,
     is_loopback: bool,
+    /// Name of the cookie: servers of one host, which share its cookies, each have their own.
+    cookie: Arc<str>,
 }
 
 impl Access {
@@ -58,39 +44,77 @@ impl Access {
         match token {
             None if !is_loopback => Err(AccessError::TokenNeeded(address)),
             Some(token) if token.len() < MIN_TOKEN => Err(AccessError::TokenShort(token.len())),
-            token => Ok(Self { token: token.map(Into::into), is_loopback }),
+            token => Ok(Self {
+                token: token.map(Into::into),
+                is_loopback,
+                cookie: cookie_name(address.port()).into(),
+            }),
         }
     }
 
-    fn admits(&self, headers: &HeaderMap) -> bool {
-        let Some(token) = &self.token else { return true };
+    /// The same for the port that the system chose.
+    pub(super) fn on_port(self, port: u16) -> Self {
+        Self { cookie: cookie_name(port).into(), ..self }
+    }
+
+    /// Whether there is a token.
+    pub(super) fn has_token(&self) -> bool {
+        self.token.is_some()
+    }
+
+    /// Whether the text is the token.
+    pub(super) fn is_token(&self, given: &str) -> bool {
+        self.token.as_ref().is_some_and(|token| is_equal(given, token))
+    }
+
+    /// The cookie that admits a browser from now on; a link from another site brings it, too.
+    pub(super) fn cookie(&self) -> Option<String> {
+        let token = encoded(self.token.as_ref()?);
+        Some(format!("{}={token}; Path=/; HttpOnly; SameSite=Lax", self.cookie))
+    }
+
+    /// Whether a request with these headers presents the token, where there is one.
+    pub(super) fn admits(&self, headers: &HeaderMap) -> bool {
+        if self.token.is_none() {
+            return true;
+        }
         let bearer = headers
             .get(header::AUTHORIZATION)
             .and_then(|value| value.to_str().ok())
-            .and_then(|value| value.strip_prefix("Bearer "));
+            .and_then(|value| value.split_once(' '))
+            .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
+            .map(|(_, given)| given.trim().to_string());
         let cookies = headers.get_all(header::COOKIE).iter().filter_map(|v| v.to_str().ok());
         let cookie = cookies
             .flat_map(|line| line.split(';'))
-            .find_map(|pair| pair.trim().strip_prefix(COOKIE)?.strip_prefix('='));
-        [bearer, cookie].into_iter().flatten().any(|given| is_equal(given, token))
+            .find_map(|pair| pair.trim().strip_prefix(&*self.cookie)?.strip_prefix('='))
+            .map(decoded);
+        [bearer, cookie].into_iter().flatten().any(|given| self.is_token(&given))
     }
 
     /// Whether the request names this host as a page of another site cannot: a name that a foreign server resolved to
     /// 127.0.0.1 (DNS rebinding) is refused. With a token any name will do.
-    fn knows_host(&self, headers: &HeaderMap) -> bool {
+    pub(super) fn knows_host(&self, headers: &HeaderMap) -> bool {
         if self.token.is_some() || !self.is_loopback {
             return true;
         }
         let Some(host) = headers.get(header::HOST).and_then(|h| h.to_str().ok()) else {
             return true;
         };
+        let host = host.to_ascii_lowercase();
         let name = match host.strip_prefix('[') {
             Some(rest) => rest.split(']').next().unwrap_or_default(),
             None => host.split(':').next().unwrap_or_default(),
         };
+        let name = name.strip_suffix('.').unwrap_or(name);
         let is_address = name.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback());
         name == "localhost" || name.ends_with(".localhost") || is_address
     }
+}
+
+/// The name of the cookie of a server at `port`: cookies do not tell ports apart.
+fn cookie_name(port: u16) -> String {
+    format!("bl_token_{port}")
 }
 
 /// Compares without telling by its time where two texts differ.
@@ -104,52 +128,10 @@ fn is_equal(given: &str, token: &str) -> bool {
     std::hint::black_box(difference) == 0
 }
 
-/// Checks a request, and dresses its answer.
-pub(super) async fn guard(State(access): State<Access>, request: Request, next: Next) -> Response {
-    let mut response = match check(&access, &request) {
-        Some(response) => response,
-        None => next.run(request).await,
-    };
-    for (name, value) in HEADERS {
-        response.headers_mut().insert(name, HeaderValue::from_static(value));
-    }
-    response
-}
-
-/// The answer to a request that does not get through.
-fn check(access: &Access, request: &Request) -> Option<Response> {
-    let refuse = |status, detail: &str| Some(Problem::new(status, detail).into_response());
-    if ![Method::GET, Method::HEAD].contains(request.method()) {
-        return refuse(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD are answered");
-    }
-    if !access.knows_host(request.headers()) {
-        return refuse(StatusCode::MISDIRECTED_REQUEST, "ask for localhost, not for another name");
-    }
-    if let Some(response) = sign_in(access, request) {
-        return Some(response);
-    }
-    if !access.admits(request.headers()) {
-        let detail = "a token is needed: open /?token=... once, or send Authorization: Bearer ...";
-        return refuse(StatusCode::UNAUTHORIZED, detail);
-    }
-    None
-}
-
-/// `/?token=...` sets a cookie, since a browser's EventSource sends no headers of its own.
-fn sign_in(access: &Access, request: &Request) -> Option<Response> {
-    let token = access.token.as_ref().filter(|_| request.uri().path() == "/")?;
-    let query = request.uri().query()?;
-    let given = query.split('&').find_map(|pair| pair.strip_prefix("token="))?;
-    if !is_equal(given, token) {
-        return None;
-    }
-    let cookie = format!("{COOKIE}={token}; Path=/; HttpOnly; SameSite=Strict");
-    let headers = [(header::LOCATION, "/".to_string()), (header::SET_COOKIE, cookie)];
-    Some((StatusCode::SEE_OTHER, headers).into_response())
-}
-
 #[cfg(test)]
 mod tests {
+    use axum::http::HeaderName;
+
     use super::*;
 
     #[test]
@@ -169,11 +151,14 @@ mod tests {
             access.admits(&headers)
         };
         assert!(with(header::AUTHORIZATION, "Bearer 0123456789abcdef"));
-        assert!(with(header::COOKIE, "a=b; bl_token=0123456789abcdef"));
+        assert!(with(header::AUTHORIZATION, "bearer  0123456789abcdef"));
+        assert!(with(header::COOKIE, "a=b; bl_token_1=0123456789abcdef"));
+        assert!(!with(header::COOKIE, "a=b; bl_token_2=0123456789abcdef"), "of another server");
         assert!(!with(header::AUTHORIZATION, "Bearer 0123456789abcdeg"));
         assert!(!with(header::AUTHORIZATION, "Bearer 0123456789abcdef0"));
         assert!(!with(header::AUTHORIZATION, "Bearer "));
-        assert!(!with(header::COOKIE, "bl_token="));
+        assert!(!with(header::AUTHORIZATION, "Basic 0123456789abcdef"));
+        assert!(!with(header::COOKIE, "bl_token_1="));
         assert!(!access.admits(&HeaderMap::new()));
     }
 
@@ -186,6 +171,19 @@ mod tests {
             access.knows_host(&headers)
         };
         assert!(host("127.0.0.1:3010") && host("localhost:3010") && host("[::1]:3010"));
-        assert!(!host("evil.example:3010") && !host("10.0.0.1"));
+        assert!(host("LOCALHOST:3010") && host("localhost.") && host("Bl.Localhost"));
+        assert!(!host("evil.example:3010") && !host("notlocalhost") && !host("10.0.0.1"));
+    }
+
+    #[test]
+    fn the_cookie_carries_any_token() {
+        let token = "ab+/=; \u{e4}%20\"0123456789";
+        let access = Access::new("127.0.0.1:3010".parse().unwrap(), Some(token)).unwrap();
+        let cookie = access.cookie().unwrap();
+        let (pair, attributes) = cookie.split_once(';').unwrap();
+        assert_eq!(attributes, " Path=/; HttpOnly; SameSite=Lax");
+        let mut headers = HeaderMap::new();
+        headers.insert(header::COOKIE, format!("x=y; {pair}").parse().unwrap());
+        assert!(access.admits(&headers), "{cookie}");
     }
 }

@@ -1,25 +1,32 @@
 //! What the handlers share.
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use axum::http::StatusCode;
 use bl_query::Runtime;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::watch;
 
 use super::compressed::Compressed;
-use super::problem::Problem;
-use crate::live::Feed;
+use super::kept::Kept;
+use super::limits::Limits;
+use super::workers::Workers;
+use crate::live::{Feed, PairRow, PowerRow};
 use crate::prometheus::MetricOptions;
 
 /// What the handlers share.
 #[derive(Clone)]
 pub(super) struct App {
     pub feed: Feed,
-    pub queries: Arc<Semaphore>,
     pub allows_query: bool,
+    pub limits: Limits,
+    /// Where statements of `/api/query` run.
+    pub sql: Arc<Workers>,
+    /// Where the page's questions about past sessions run.
+    pub past: Arc<Workers>,
     /// What the queries share, as long as it serves.
     pub runtime: Runtime,
+    /// Frames and samples of the past session that was asked for last.
+    pub kept_frames: Arc<Kept<PairRow>>,
+    pub kept_power: Arc<Kept<PowerRow>>,
     pub compressed: Arc<Compressed>,
     pub metrics: Arc<MetricOptions>,
     pub stopping: watch::Receiver<bool>,
@@ -29,17 +36,5 @@ impl App {
     /// Turns true when the server stops.
     pub fn stopping(&self) -> watch::Receiver<bool> {
         self.stopping.clone()
-    }
-
-    /// Waits for a turn to query the store: few at a time, so that recording is not slowed.
-    pub async fn permit(&self) -> Result<OwnedSemaphorePermit, Problem> {
-        let waiting = Arc::clone(&self.queries).acquire_owned();
-        match tokio::time::timeout(Duration::from_secs(20), waiting).await {
-            Ok(Ok(permit)) => Ok(permit),
-            _ => Err(Problem::new(
-                StatusCode::TOO_MANY_REQUESTS,
-                "too many queries at once: try again in a moment",
-            )),
-        }
     }
 }

@@ -1,35 +1,31 @@
 //! Rows of a session on disk, read through `bl_query`; frames are those of table `latency`.
 
-use std::sync::Arc;
-
 use arrow::array::{Array, AsArray, RecordBatch};
-use arrow::compute::cast;
-use arrow::datatypes::{DataType, Field, Float64Type, Schema};
+use arrow::datatypes::Float64Type;
 use bl_query::latency::{LatencyOptions, Method};
-use bl_query::tables::SessionFilter;
-use bl_query::{Query, QueryError, Runtime, Settings};
-use bl_store::{Footer, Store};
+use bl_store::Footer;
 
+use super::app::App;
+use super::kept::{Kept, Key, Stretch, Timed};
 use super::params::Params;
 use super::problem::Problem;
+use super::store_rows::{StoreRows, with_strings};
 use super::thin::Buckets;
 use crate::live::{Cells, Entry, POWER_COLUMNS, PairRow, PowerRow, StagePair};
 
-/// Memory of one query.
-const MEMORY_BYTES: usize = 512 << 20;
-
 /// What is asked of a session.
-#[derive(Debug, Clone)]
 pub(super) struct Past {
-    pub entry: Entry,
-    store: Store,
-    runtime: Runtime,
+    app: App,
+    entry: Entry,
+    store: StoreRows,
     /// The pair of stages, where the session has one.
     pub pair: Option<StagePair>,
     /// The board; the one with the first sample where none was named.
     pub device: Option<String>,
     /// The one that was named.
     asked_device: Option<String>,
+    /// First and last time of the session.
+    whole_ns: (i64, i64),
     pub from_ns: i64,
     pub to_ns: i64,
     pub points: usize,
@@ -38,14 +34,7 @@ pub(super) struct Past {
 
 impl Past {
     /// Reads the query of a request.
-    pub fn new(
-        entry: Entry,
-        store: Store,
-        runtime: Runtime,
-        window_ns: i64,
-        now_ns: i64,
-        params: &Params,
-    ) -> Result<Self, Problem> {
+    pub fn new(app: &App, entry: Entry, now_ns: i64, params: &Params) -> Result<Self, Problem> {
         let (start_ns, end_ns) = bounds(&entry, now_ns);
         let from_ns = params.time_ns("from")?.unwrap_or(start_ns).max(start_ns);
         let to_ns = params.time_ns("to")?.unwrap_or(end_ns).min(end_ns);
@@ -70,16 +59,17 @@ impl Past {
         };
         let points = params.number("points", 2, 20_000)?.unwrap_or(2_000);
         Ok(Self {
+            app: app.clone(),
             entry,
-            store,
-            runtime,
+            store: StoreRows::new(app),
             pair,
             device,
             asked_device,
+            whole_ns: (start_ns, end_ns),
             from_ns,
             to_ns,
             points,
-            window_ns,
+            window_ns: app.feed.options().window_ns,
         })
     }
 
@@ -94,61 +84,100 @@ impl Past {
     }
 
     async fn rows(&self, sql: &str) -> Result<Vec<RecordBatch>, Problem> {
-        let settings = Settings {
-            memory_bytes: Some(MEMORY_BYTES),
-            runtime: Some(self.runtime.clone()),
-            ..Settings::default()
-        };
-        let query = Query::new(&settings).map_err(Problem::fault)?;
-        let filter = SessionFilter::Named(vec![self.entry.session.id().clone()]);
+        self.store.of(&self.entry, self.latency(), sql).await
+    }
+
+    fn latency(&self) -> LatencyOptions {
         let method = Method {
             window_ns: self.window_ns,
             device: self.asked_device.clone(),
             ..Method::default()
         };
-        let pairs = self.pair.iter().cloned().collect();
-        let latency = LatencyOptions { pairs, method };
-        query.register_store_with(self.store.clone(), filter, latency).map_err(Problem::fault)?;
-        let frame = query.sql(sql).await.map_err(Problem::fault)?;
-        frame.collect().await.map_err(|e| Problem::fault(QueryError::run(e)))
+        LatencyOptions { pairs: self.pair.iter().cloned().collect(), method }
+    }
+
+    /// Those of the kept rows that are asked for. Rows of most of a session are worth to be kept whole, for the other
+    /// parts of the page; none of one that is still recorded.
+    async fn kept<T: Timed + Send + Sync + 'static>(
+        &self,
+        kept: &Kept<T>,
+        device: &Option<String>,
+        read: impl Future<Output = Result<Vec<T>, Problem>>,
+    ) -> Result<Option<Stretch<T>>, Problem> {
+        if self.entry.is_live {
+            return Ok(None);
+        }
+        let (start_ns, end_ns) = self.whole_ns;
+        let is_most = (self.to_ns - self.from_ns) as f64 > 0.25 * (end_ns - start_ns) as f64;
+        let manifest = self.entry.session.manifest().clone();
+        let key = Key { manifest, pair: self.pair.clone(), device: device.clone() };
+        kept.between(key, (self.from_ns, self.to_ns), is_most, read).await
     }
 
     fn between(&self) -> String {
-        let (from, to) = (stamp(self.from_ns), stamp(self.to_ns));
-        format!("ts >= {from} AND ts <= {to}")
+        between((self.from_ns, self.to_ns))
     }
 
     /// Samples of the board, sorted by time.
-    pub async fn power(&self) -> Result<Vec<PowerRow>, Problem> {
-        let Some(device) = &self.device else { return Ok(Vec::new()) };
+    pub async fn power(&self) -> Result<Stretch<PowerRow>, Problem> {
+        let Some(device) = &self.device else { return Ok(Vec::new().into()) };
+        let whole = self.read_power(device, self.whole_ns);
+        match self.kept(&self.app.kept_power, &self.device, whole).await? {
+            Some(rows) => Ok(rows),
+            None => Ok(self.read_power(device, (self.from_ns, self.to_ns)).await?.into()),
+        }
+    }
+
+    async fn read_power(
+        &self,
+        device: &str,
+        span_ns: (i64, i64),
+    ) -> Result<Vec<PowerRow>, Problem> {
         let columns = POWER_COLUMNS.join(", ");
-        let (between, device) = (self.between(), quoted(device));
-        let sql = format!(
-            "SELECT ts, {columns} FROM benchlab WHERE device_uid = {device} AND {between} ORDER BY ts"
-        );
+        let between = between(span_ns);
+        // Recordings of other tools may not tell which board they are of.
+        let is_it = match device {
+            "" => "device_uid IS NULL".to_string(),
+            uid => format!("device_uid = {}", quoted(uid)),
+        };
+        let sql =
+            format!("SELECT ts, {columns} FROM benchlab WHERE {is_it} AND {between} ORDER BY ts");
         let mut out = Vec::new();
-        for batch in self.rows(&sql).await? {
+        let take = |batch: RecordBatch| {
             let cells = Cells(&batch);
             let watts = |row| POWER_COLUMNS.map(|name| cells.number(name, row));
             out.extend(
                 (0..cells.rows()).map(|row| PowerRow::from_watts(cells.ts()[row], watts(row))),
             );
-        }
+        };
+        self.store.each(&self.entry, self.latency(), &sql, take).await?;
         Ok(out)
     }
 
     /// Frames that entered `stage_a` in the time asked for, sorted by that time.
-    pub async fn frames(&self) -> Result<Vec<PairRow>, Problem> {
-        let Some((a, b)) = &self.pair else { return Ok(Vec::new()) };
+    pub async fn frames(&self) -> Result<Stretch<PairRow>, Problem> {
+        let Some(pair) = &self.pair else { return Ok(Vec::new().into()) };
+        let whole = self.read_frames(pair, self.whole_ns);
+        match self.kept(&self.app.kept_frames, &self.asked_device, whole).await? {
+            Some(rows) => Ok(rows),
+            None => Ok(self.read_frames(pair, (self.from_ns, self.to_ns)).await?.into()),
+        }
+    }
+
+    async fn read_frames(
+        &self,
+        (a, b): &StagePair,
+        span_ns: (i64, i64),
+    ) -> Result<Vec<PairRow>, Problem> {
         let sql = format!(
             "SELECT ts, frame, latency_ms, dropped, power_w, energy_j FROM latency \
              WHERE stage_a = {} AND stage_b = {} AND {} ORDER BY ts",
             quoted(a),
             quoted(b),
-            self.between()
+            between(span_ns)
         );
         let mut out = Vec::new();
-        for batch in self.rows(&sql).await? {
+        let take = |batch: RecordBatch| {
             let cells = Cells(&batch);
             let ms = batch["latency_ms"].as_primitive::<Float64Type>();
             let dropped = batch["dropped"].as_boolean();
@@ -161,7 +190,8 @@ impl Past {
                 energy_j: cells.number("energy_j", row),
                 frame: cells.int("frame", row),
             }));
-        }
+        };
+        self.store.each(&self.entry, self.latency(), &sql, take).await?;
         Ok(out)
     }
 
@@ -196,8 +226,8 @@ impl Past {
 /// The board with the first sample of the session: the one that the SQL table `latency` has the power of.
 fn first_board(entry: &Entry) -> Result<Option<String>, Problem> {
     match entry.devices()[..] {
-        [] => Ok(None),
         [only] => Ok(Some(only.to_string())),
+        // An import, or a recorder that was killed, has told nothing of boards: the rows say.
         _ => bl_query::latency::first_device(&entry.session).map_err(Problem::fault),
     }
 }
@@ -218,6 +248,10 @@ fn bounds(entry: &Entry, now_ns: i64) -> (i64, i64) {
     (start_ns, end_ns.max(start_ns + 1))
 }
 
+fn between((from_ns, to_ns): (i64, i64)) -> String {
+    format!("ts >= {} AND ts <= {}", stamp(from_ns), stamp(to_ns))
+}
+
 /// The columns of the table's row schema, for a SELECT.
 fn columns_of(table: &bl_schemas::Table) -> String {
     let own = table.columns.iter().filter(|c| !c.is_constant_in_a_session());
@@ -230,20 +264,4 @@ fn stamp(ns: i64) -> String {
 
 fn quoted(text: &str) -> String {
     format!("'{}'", text.replace('\'', "''"))
-}
-
-/// The batch with plain strings in place of dictionaries and views.
-fn with_strings(batch: &RecordBatch) -> Result<RecordBatch, Problem> {
-    let schema = batch.schema();
-    let mut fields = Vec::new();
-    let mut columns = Vec::new();
-    for (field, column) in schema.fields().iter().zip(batch.columns()) {
-        let kind = match field.data_type() {
-            DataType::Dictionary(..) | DataType::Utf8View | DataType::LargeUtf8 => DataType::Utf8,
-            other => other.clone(),
-        };
-        columns.push(cast(column, &kind).map_err(Problem::fault)?);
-        fields.push(Field::new(field.name(), kind, true));
-    }
-    RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).map_err(Problem::fault)
 }

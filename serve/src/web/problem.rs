@@ -32,9 +32,9 @@ impl Problem {
         Self { status, detail: detail.into() }
     }
 
-    /// Its status.
-    pub fn status(&self) -> StatusCode {
-        self.status
+    /// What was wrong.
+    pub fn detail(&self) -> &str {
+        &self.detail
     }
 }
 

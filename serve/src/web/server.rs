@@ -7,21 +7,20 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::middleware::from_fn_with_state;
-use axum::serve::ListenerExt;
 use bl_query::Runtime;
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, watch};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
 
-use super::access::{Access, AccessError, guard};
+use super::access::{Access, AccessError};
 use super::app::App;
+use super::guard::guard;
+use super::limits::Limits;
+use super::listen::{self, connections};
 use super::routes::{metric_routes, web_routes};
+use super::workers::Workers;
 use crate::live::Feed;
 use crate::prometheus::MetricOptions;
 
-/// Queries over the store at a time.
-const QUERIES: usize = 2;
-/// A client that takes nothing for this long is cut off.
-const CLIENT_PATIENCE_MS: u32 = 30_000;
 /// Open answers get this long at the end.
 const END: Duration = Duration::from_secs(2);
 
@@ -36,6 +35,8 @@ pub struct ServeOptions {
     pub token: Option<String>,
     /// Whether `/api/query` answers.
     pub allows_query: bool,
+    /// How much anybody may ask.
+    pub limits: Limits,
     /// What the metrics hold.
     pub metrics: MetricOptions,
 }
@@ -59,6 +60,9 @@ pub enum ServeError {
     /// Queries cannot be set up.
     #[error(transparent)]
     Query(#[from] bl_query::QueryError),
+    /// The system has no thread left.
+    #[error("no threads for queries: {0}")]
+    Threads(#[source] io::Error),
 }
 
 fn reason(error: &io::Error) -> String {
@@ -88,14 +92,23 @@ impl Server {
     /// When an address cannot be listened on, or is open to other machines without a token.
     pub async fn bind(feed: Feed, options: ServeOptions) -> Result<Self, ServeError> {
         let token = options.token.as_deref();
-        let web = listen("the web view", options.web, token).await?;
-        let prometheus = listen("Prometheus", options.prometheus, token).await?;
+        let web = bind("the web view", options.web, token).await?;
+        let prometheus = bind("Prometheus", options.prometheus, token).await?;
         let (stop, stopping) = watch::channel(false);
+        let limits = options.limits;
+        let workers = |name| -> Result<Arc<Workers>, ServeError> {
+            let started = Workers::start(name, limits.parallel, limits.turn_patience);
+            started.map(Arc::new).map_err(ServeError::Threads)
+        };
         let app = App {
             feed,
-            queries: Arc::new(Semaphore::new(QUERIES)),
             allows_query: options.allows_query,
+            limits,
+            sql: workers("sql")?,
+            past: workers("past")?,
             runtime: Runtime::unlimited()?,
+            kept_frames: Arc::default(),
+            kept_power: Arc::default(),
             compressed: Arc::default(),
             metrics: Arc::new(options.metrics),
             stopping,
@@ -120,26 +133,27 @@ impl Server {
     }
 
     /// Serves until `stop` is ready; streams are closed then, and answers on their way get two seconds.
-    ///
-    /// # Errors
-    /// When a listener breaks.
-    pub async fn run(self, stop: impl Future<Output = ()>) -> io::Result<()> {
+    pub async fn run(self, stop: impl Future<Output = ()>) {
         let Self { web, prometheus, app, stop: sender } = self;
-        let web = serve(web, web_routes(app.clone()), app.stopping());
-        let prometheus = serve(prometheus, metric_routes(app.clone()), app.stopping());
-        let both = async { tokio::try_join!(web, prometheus).map(|_| ()) };
+        let limits = app.limits;
+        let web = serve(web, web_routes(app.clone()), connections(&limits), &app);
+        let metrics = metric_routes(app.clone());
+        let prometheus = serve(prometheus, metrics, limits.metric_connections, &app);
+        let both = async {
+            tokio::join!(web, prometheus);
+        };
         tokio::pin!(both);
         tokio::select! {
-            done = &mut both => return done,
+            () = &mut both => return,
             () = stop => {}
         }
         // Nobody may be left who listens to it.
         let _ = sender.send(true);
-        tokio::time::timeout(END, both).await.unwrap_or(Ok(()))
+        let _ = tokio::time::timeout(END, both).await;
     }
 }
 
-async fn listen(
+async fn bind(
     what: &'static str,
     address: Option<SocketAddr>,
     token: Option<&str>,
@@ -147,7 +161,10 @@ async fn listen(
     let Some(address) = address else { return Ok(None) };
     let access = Access::new(address, token)?;
     match TcpListener::bind(address).await {
-        Ok(listener) => Ok(Some((listener, access))),
+        Ok(listener) => {
+            let port = listener.local_addr().map_or(address.port(), |bound| bound.port());
+            Ok(Some((listener, access.on_port(port))))
+        }
         Err(cause) => Err(ServeError::Listen { what, address, cause }),
     }
 }
@@ -155,23 +172,15 @@ async fn listen(
 async fn serve(
     listener: Option<(TcpListener, Access)>,
     routes: Router,
-    mut stopping: watch::Receiver<bool>,
-) -> io::Result<()> {
+    connections: usize,
+    app: &App,
+) {
+    let mut stopping = app.stopping();
     let Some((listener, access)) = listener else {
         // Nothing to serve here: it is over when the other is.
         let _ = stopping.changed().await;
-        return Ok(());
+        return;
     };
     let routes = routes.layer(from_fn_with_state(access, guard));
-    let stop = async move {
-        let _ = stopping.changed().await;
-    };
-    axum::serve(listener.tap_io(set_up), routes).with_graceful_shutdown(stop).await
-}
-
-/// Small messages go at once; a client that has stopped reading does not hold a socket for ever.
-fn set_up(socket: &mut TcpStream) {
-    // A socket without these works as well.
-    let _ = socket.set_nodelay(true);
-    let _ = rustix::net::sockopt::set_tcp_user_timeout(&*socket, CLIENT_PATIENCE_MS);
+    listen::serve(listener, routes, connections, app.limits, stopping).await;
 }

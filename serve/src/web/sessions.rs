@@ -11,6 +11,7 @@ use super::app::App;
 use super::params::Params;
 use super::past::Past;
 use super::problem::{Problem, json_answer};
+use super::store_rows::StoreRows;
 use super::thin::{extremes, means};
 use super::{summary, timeline};
 use crate::live::{
@@ -71,9 +72,22 @@ pub(super) async fn one(
     Path(id): Path<String>,
 ) -> Result<Response, Problem> {
     let (entry, session, _) = entry(&app, &id)?;
-    let boards: Value =
-        entry.devices().iter().map(|uid| board_json(entry.session.manifest(), uid)).collect();
-    Ok(json_answer(json!({ "session": session, "boards": boards }).to_string()))
+    let turn = app.past.turn().await?;
+    let rows = StoreRows::new(&app);
+    let work = async move {
+        let boards = rows.boards(&entry).await?;
+        let told: Value =
+            boards.iter().map(|uid| board_json(entry.session.manifest(), uid)).collect();
+        let session = with_devices(session, &boards);
+        Ok::<_, Problem>(json!({ "session": session, "boards": told }).to_string())
+    };
+    Ok(json_answer(app.past.spawn(turn, work)?.await.map_err(Problem::fault)??))
+}
+
+/// The session with the boards that its rows are of.
+fn with_devices(mut session: Value, boards: &[String]) -> Value {
+    session["devices"] = json!(boards);
+    session
 }
 
 /// One part of a session: `summary`, `timeline`, ...
@@ -83,20 +97,41 @@ pub(super) async fn part(
     params: Params,
 ) -> Result<Response, Problem> {
     let (entry, session, now_ns) = entry(&app, &id)?;
-    let options = app.feed.options();
-    let (store, runtime) = (options.store.clone(), app.runtime.clone());
-    let past = Past::new(entry, store, runtime, options.window_ns, now_ns, &params)?;
-    let _permit = app.permit().await?;
-    let body = match part.as_str() {
-        "summary" => summary::summary(&past, session).await?,
-        "timeline" => timeline::timeline(&past).await?,
-        "latency" => latency(&past).await?,
-        "rails" => rails(&past, params.text("cols")).await?,
-        "channels" => channels(&past, params.text("table")).await?,
-        "marks" => marks(&app, &past).await?,
-        _ => return Err(Problem::missing(format!("no route {part} of a session"))),
-    };
-    Ok(json_answer(body.to_string()))
+    let turn = app.past.turn().await?;
+    let asked = Asked { app: app.clone(), entry, session, now_ns, part, params };
+    let body = app.past.spawn(turn, asked.answer())?.await.map_err(Problem::fault)??;
+    Ok(json_answer(body))
+}
+
+/// What is asked of a session.
+struct Asked {
+    app: App,
+    entry: Entry,
+    session: Value,
+    now_ns: i64,
+    part: String,
+    params: Params,
+}
+
+impl Asked {
+    async fn answer(self) -> Result<String, Problem> {
+        let Self { app, entry, session, now_ns, part, params } = self;
+        let boards = StoreRows::new(&app);
+        let past = Past::new(&app, entry.clone(), now_ns, &params)?;
+        let body = match part.as_str() {
+            "summary" => {
+                let session = with_devices(session, &boards.boards(&entry).await?);
+                summary::summary(&past, session).await?
+            }
+            "timeline" => timeline::timeline(&past).await?,
+            "latency" => latency(&past).await?,
+            "rails" => rails(&past, params.text("cols")).await?,
+            "channels" => channels(&past, params.text("table")).await?,
+            "marks" => marks(&app, &past).await?,
+            _ => return Err(Problem::missing(format!("no route {part} of a session"))),
+        };
+        Ok(body.to_string())
+    }
 }
 
 async fn latency(past: &Past) -> Result<Value, Problem> {

@@ -20,16 +20,15 @@ use crate::live::{ClientGuard, Feed, Message};
 
 /// Comments come this often where nothing else does.
 const ALIVE: Duration = Duration::from_secs(10);
-/// Streams at a time.
-const STREAMS: u64 = 512;
 
 pub(super) async fn stream(
     State(app): State<App>,
     params: Params,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    if app.feed.clients() >= STREAMS {
-        let detail = format!("{STREAMS} streams are open already: close some");
+    let most = app.limits.streams;
+    if app.feed.clients() >= most {
+        let detail = format!("{most} streams are open already: close some");
         return Err(Problem::new(StatusCode::TOO_MANY_REQUESTS, detail));
     }
     app.feed.note_web();

@@ -34,7 +34,7 @@ pub(super) async fn timeline(past: &Past) -> Result<Value, Problem> {
     let bin_s = seconds.div_euclid(past.points as i64) + 1;
     let bin_s = if seconds <= past.points as i64 { 1 } else { bin_s };
     let mut columns: Vec<Vec<Value>> = COLUMNS.iter().map(|_| Vec::new()).collect();
-    let (mut frames, mut samples) = (frames.as_slice(), power.as_slice());
+    let (mut frames, mut samples) = (&*frames, &*power);
     let mut last: Option<PowerRow> = None;
     let mut begin_ns = from_ns;
     while begin_ns < to_ns {
