@@ -4,6 +4,8 @@
 //! UTC minus monotonic as it was at the session's start, so that stamps read as wall time and stay
 //! comparable to the nanosecond whatever the wall clock does afterwards.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 /// `CLOCK_MONOTONIC` now, in nanoseconds.
@@ -36,13 +38,7 @@ pub struct Anchor {
 impl Anchor {
     /// Measures the anchor: the tightest of many readings counts.
     pub fn measure() -> Self {
-        let mut best = ClockReading::take();
-        for _ in 0..200 {
-            let next = ClockReading::take();
-            if next.err_ns < best.err_ns {
-                best = next;
-            }
-        }
+        let best = ClockReading::take_best(200);
         Self { utc_minus_monotonic_ns: best.realtime_ns - best.monotonic_ns, err_ns: best.err_ns }
     }
 
@@ -54,6 +50,12 @@ impl Anchor {
     /// The monotonic instant of a stamp.
     pub fn monotonic(&self, ts: i64) -> i64 {
         ts - self.utc_minus_monotonic_ns
+    }
+
+    /// Whether stamps by it lie further from those by `now` than `step`.
+    pub(crate) fn is_off(&self, now: Anchor, step: Duration) -> bool {
+        let off_ns = self.utc_minus_monotonic_ns.abs_diff(now.utc_minus_monotonic_ns);
+        u128::from(off_ns) > step.as_nanos()
     }
 
     /// The stamp of now.
@@ -78,6 +80,18 @@ pub struct ClockReading {
 }
 
 impl ClockReading {
+    /// The best of so many readings: one that was interrupted has a wide bound.
+    pub fn take_best(of: usize) -> Self {
+        let mut best = Self::take();
+        for _ in 1..of {
+            let next = Self::take();
+            if next.err_ns < best.err_ns {
+                best = next;
+            }
+        }
+        best
+    }
+
     /// Reads all clocks between two reads of the monotonic one.
     pub fn take() -> Self {
         let before = read(libc::CLOCK_MONOTONIC);
@@ -92,6 +106,33 @@ impl ClockReading {
             boottime_ns,
             err_ns: width / 2 + width % 2,
         }
+    }
+}
+
+/// What NTP, or whatever else disciplines the wall clock, told the kernel of it (`adjtimex(2)`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NtpState {
+    /// Whether the clock is synchronised: somebody disciplines it, and not too long ago.
+    pub synchronised: bool,
+    /// How far off it is, as that program estimates.
+    pub est_error_ns: i64,
+    /// How far off it can be at most. It grows by 500 ppm while nobody disciplines the clock, up to 16 s.
+    pub max_error_ns: i64,
+}
+
+impl NtpState {
+    /// Asks the kernel; none where it does not tell.
+    pub fn read() -> Option<Self> {
+        // SAFETY: all zeros is a value of it, and asks for nothing to be changed.
+        let mut t: libc::timex = unsafe { std::mem::zeroed() };
+        // SAFETY: it writes one timex.
+        let state = unsafe { libc::adjtimex(&mut t) };
+        (state >= 0).then(|| Self {
+            synchronised: t.status & libc::STA_UNSYNC == 0,
+            // Both are microseconds, whatever the unit of the other fields.
+            est_error_ns: t.esterror.saturating_mul(1_000),
+            max_error_ns: t.maxerror.saturating_mul(1_000),
+        })
     }
 }
 

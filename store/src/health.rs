@@ -50,6 +50,8 @@ pub enum Reason {
     ClockStep,
     /// The machine slept while it was recorded.
     Suspended,
+    /// A session goes on in a new part, with a new anchor.
+    Rolled,
     /// The folder of the session before was deleted while it was recorded.
     Deleted,
     /// A process died while it recorded; its segments were sealed afterwards.
@@ -89,6 +91,7 @@ impl fmt::Display for Reason {
             Reason::CounterReset => "counter_reset",
             Reason::ClockStep => "clock_step",
             Reason::Suspended => "suspended",
+            Reason::Rolled => "rolled",
             Reason::Deleted => "deleted",
             Reason::Recovered => "recovered",
             Reason::Damaged => "damaged",

@@ -21,6 +21,12 @@ pub struct Manifest {
     pub format: u32,
     /// Name of the session.
     pub id: SessionId,
+    /// The session that this one goes on from; none in the first part, and where there is but one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub part_of: Option<SessionId>,
+    /// The how-manieth part it is, from 2 on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub part: Option<u32>,
     /// Name of the host.
     pub node: String,
     /// When it began, nanoseconds UTC on its own timeline.

@@ -16,6 +16,9 @@ use serde::{Deserialize, Serialize};
 #[serde(try_from = "String", into = "String")]
 pub struct SessionId(String);
 
+/// Between the name of a session and the number of a part of it.
+const PART: &str = ".part";
+
 /// Why a string is no name of a session or of a host.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("'{name}' is no name for {of}: {why}")]
@@ -54,6 +57,21 @@ impl SessionId {
         let text = format!("{date}T{}", clock.replace('-', ":"));
         let time: jiff::Timestamp = text.parse().ok()?;
         time.as_nanosecond().try_into().ok()
+    }
+
+    /// The name of a later part of a session, from 2 on.
+    ///
+    /// # Errors
+    /// When that is too long.
+    pub fn of_part(&self, number: u32) -> Result<Self, NameError> {
+        format!("{self}{PART}{number}").parse()
+    }
+
+    /// The first part's name and the number, if it is the name of a later part.
+    pub fn part(&self) -> Option<(Self, u32)> {
+        let (first, number) = self.0.rsplit_once(PART)?;
+        let part: u32 = number.parse().ok().filter(|n| *n >= 2)?;
+        (part.to_string() == number).then_some((first.parse().ok()?, part))
     }
 
     /// The name.
@@ -116,6 +134,18 @@ mod tests {
         let second: SessionId = "2025-11-11T14-30-00Z-2".parse().unwrap();
         assert_eq!(second.time_ns(), id.time_ns());
         assert_eq!("demo".parse::<SessionId>().unwrap().time_ns(), None);
+    }
+
+    #[test]
+    fn parts_have_their_numbers_in_their_names() {
+        let id = |name: &str| name.parse::<SessionId>().unwrap();
+        assert_eq!(id("run").of_part(2).unwrap(), id("run.part2"));
+        assert_eq!(id("run.part12").part(), Some((id("run"), 12)));
+        for other in ["run", "run.part1", "run.part02", "run.part", "run.part2b", "part2"] {
+            assert_eq!(id(other).part(), None, "{other}");
+        }
+        assert_eq!(SessionId::at(0).of_part(3).unwrap().time_ns(), Some(0));
+        assert!(id(&"x".repeat(95)).of_part(2).is_err());
     }
 
     #[test]

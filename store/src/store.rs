@@ -72,6 +72,20 @@ impl Store {
         Ok(ids)
     }
 
+    /// The parts of a session in their order, by the names of their folders: the one of that name, and those in which it went
+    /// on. Of a part, the parts of its session.
+    ///
+    /// # Errors
+    /// When the folder of sessions cannot be listed.
+    pub fn parts(&self, id: &SessionId) -> Result<Vec<SessionId>> {
+        let number = |id: &SessionId| id.part().map_or(1, |(_, number)| number);
+        let first = |id: &SessionId| id.part().map_or_else(|| id.clone(), |(first, _)| first);
+        let mut parts = self.session_ids()?;
+        parts.retain(|part| first(part) == first(id));
+        parts.sort_by_key(number);
+        Ok(parts)
+    }
+
     /// The session of that name.
     ///
     /// # Errors

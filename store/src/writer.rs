@@ -13,9 +13,12 @@ mod home;
 mod losses;
 mod open_table;
 mod pending;
+mod roll;
 mod sealer;
 mod stamps;
 
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
@@ -24,7 +27,7 @@ use std::time::Duration;
 use arrow_array::RecordBatch;
 use bl_schemas::Table;
 
-use crate::clock::Anchor;
+use crate::clock::{Anchor, monotonic_ns};
 use crate::error::{Result, StoreError};
 use crate::health::Reason;
 use crate::layout::SessionDir;
@@ -36,6 +39,7 @@ use appender::Appender;
 use home::Home;
 use losses::Losses;
 use pending::Pending;
+use roll::Watch;
 use sealer::Sealer;
 use stamps::Possible;
 
@@ -57,6 +61,10 @@ pub struct WriteOptions {
     pub seal_bytes: u64,
     /// Bytes of rows that may wait in memory while the disk does not take them.
     pub pending_bytes: usize,
+    /// A session that has lasted so long goes on in a new part, with a new anchor; none: however long it lasts.
+    pub roll_after: Option<Duration>,
+    /// So it does when the wall clock is set by more than this. At a wake from suspend it does in any case.
+    pub roll_step: Duration,
 }
 
 impl Default for WriteOptions {
@@ -67,6 +75,8 @@ impl Default for WriteOptions {
             seal_after: Duration::from_secs(300),
             seal_bytes: 64 << 20,
             pending_bytes: 128 << 20,
+            roll_after: Some(Duration::from_secs(24 * 3_600)),
+            roll_step: Duration::from_secs(10),
         }
     }
 }
@@ -102,7 +112,8 @@ struct Shared {
     losses: Mutex<Losses>,
     /// Rows that were lost for want of room.
     refused_rows: AtomicU64,
-    sealed_rows: Mutex<std::collections::BTreeMap<String, u64>>,
+    /// Rows of each session folder that was written, by table.
+    sealed_rows: Mutex<BTreeMap<PathBuf, BTreeMap<String, u64>>>,
     /// Rows that the disk refused to the very end.
     lost_rows: AtomicU64,
     /// Rows in segments that could not be synced.
@@ -122,6 +133,12 @@ impl Shared {
         self.home.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Rows that were sealed of a session, by table; from now on nobody counts them.
+    fn take_sealed_rows(&self, session: &Path) -> BTreeMap<String, u64> {
+        let mut rows = self.sealed_rows.lock().unwrap_or_else(PoisonError::into_inner);
+        rows.remove(session).unwrap_or_default()
+    }
+
     /// What was lost and is not in `health` yet.
     fn losses(&self) -> MutexGuard<'_, Losses> {
         self.losses.lock().unwrap_or_else(PoisonError::into_inner)
@@ -136,7 +153,7 @@ impl SessionWriter {
     /// When another process writes it, when it cannot be continued, when the name of the host is none, and when the disk
     /// refuses.
     pub fn begin(store: &Store, spec: SessionSpec, options: WriteOptions) -> Result<Self> {
-        let home = Home::take(store, spec)?;
+        let home = Home::take(store, spec, options.roll_step)?;
         let anchor = home.manifest.anchor;
         let possible = (!home.manifest.anchor_estimated).then(|| Possible::on(anchor));
         Self::start(store, home, options, possible)
@@ -183,14 +200,19 @@ impl SessionWriter {
             trouble: Mutex::new(None),
             losses: Mutex::default(),
             refused_rows: AtomicU64::new(0),
-            sealed_rows: Mutex::new(home.manifest.rows.clone()),
+            sealed_rows: Mutex::new(BTreeMap::from([(
+                home.dir.path().to_owned(),
+                home.manifest.rows.clone(),
+            )])),
             lost_rows: AtomicU64::new(0),
             unsynced_rows: AtomicU64::new(0),
             store: store.clone(),
             home: Mutex::new(home),
         });
         let (sealer, jobs) = Sealer::new(anchor, Arc::clone(&shared));
-        let appender = Appender::new(anchor, options, Arc::clone(&shared), jobs);
+        // An import has the clock of its log.
+        let watch = possible.is_some().then(|| Watch::on(anchor));
+        let appender = Appender::new(anchor, options, Arc::clone(&shared), jobs, watch);
         let spawn = |name: &str, run: Box<dyn FnOnce() + Send>| {
             std::thread::Builder::new().name(name.into()).spawn(run)
         };
@@ -260,12 +282,13 @@ impl SessionWriter {
         self.shared.trouble().clone()
     }
 
-    /// The session's anchor.
+    /// The anchor of the stamps that are handed over. It stays what it was at the begin: where the session goes on in a part
+    /// with another anchor, rows are moved to that one.
     pub fn anchor(&self) -> Anchor {
         self.anchor
     }
 
-    /// Its name. It changes when somebody deletes the session's folder: recording goes on in a new one.
+    /// Its name. It changes when it goes on in a new part, and when somebody deletes the session's folder: recording goes on in a new one.
     pub fn id(&self) -> SessionId {
         self.shared.home().manifest.id.clone()
     }
@@ -297,11 +320,15 @@ impl SessionWriter {
     /// # Errors
     /// When the disk refuses: the rows stay in their segments, where readers and the next start find them.
     pub fn finish(&self) -> Result<Manifest> {
-        let ended = self.anchor.now();
+        let monotonic_ns = monotonic_ns();
         self.join();
-        let rows = self.shared.sealed_rows.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        if let Some(trouble) = self.trouble() {
-            let told = |rows: &AtomicU64, what: &str| match rows.load(Ordering::Acquire) {
+        let dir = self.dir();
+        let count = |rows: &AtomicU64| rows.load(Ordering::Acquire);
+        let left = count(&self.shared.lost_rows) + count(&self.shared.unsynced_rows);
+        // The sealer may have set its own trouble in the place of what the appender met, and be over it.
+        let trouble = self.trouble().or((left > 0).then(|| "the disk refused rows".into()));
+        if let Some(trouble) = trouble {
+            let told = |rows: &AtomicU64, what: &str| match count(rows) {
                 0 => String::new(),
                 rows => format!("; {rows} rows {what}"),
             };
@@ -314,9 +341,11 @@ impl SessionWriter {
             ))));
         }
         self.update(|m| {
-            m.rows = rows;
-            m.state = State::Ended;
-            m.ended_ns.get_or_insert(ended);
+            if m.state != State::Ended {
+                m.rows = self.shared.take_sealed_rows(dir.path());
+                m.state = State::Ended;
+                m.ended_ns.get_or_insert(m.anchor.ts(monotonic_ns));
+            }
         })?;
         Ok(self.manifest())
     }

@@ -15,6 +15,7 @@ use crate::error::{Result, StoreError};
 use crate::index;
 use crate::layout::SessionDir;
 use crate::manifest::{FORMAT, Manifest, State};
+use crate::names::SessionId;
 use crate::segment::SegmentReader;
 use crate::storage::beside;
 
@@ -120,9 +121,13 @@ impl Found {
     fn manifest(self, dir: &SessionDir) -> Result<Manifest> {
         let unknown = Anchor { utc_minus_monotonic_ns: 0, err_ns: i64::MAX };
         let anchor = self.anchor.map(|(_, anchor)| anchor);
+        let id: SessionId = dir.name().parse()?;
+        let part = id.part();
         Ok(Manifest {
             format: FORMAT,
-            id: dir.name().parse()?,
+            part_of: part.as_ref().map(|(first, _)| first.clone()),
+            part: part.map(|(_, number)| number),
+            id,
             node: self.node.unwrap_or_default(),
             started_ns: self.first_ts.unwrap_or(0),
             ended_ns: None,

@@ -1,5 +1,6 @@
 //! Reading a segment.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
 use arrow_array::RecordBatch;
@@ -239,7 +240,12 @@ impl SegmentReader {
     fn decode(&mut self, mut payload: Buffer) -> Result<Option<RecordBatch>> {
         let mut rows = None;
         while payload.len() >= 8 {
-            let decoded = self.decoder.decode(&mut payload);
+            // Arrow takes the places of buffers in a message for granted, and panics where they lie outside of it.
+            let decoded = catch_unwind(AssertUnwindSafe(|| self.decoder.decode(&mut payload)));
+            let decoded = decoded.map_err(|_| StoreError::Segment {
+                path: self.path.clone(),
+                what: "the checksums of a frame hold, and there are no rows in it".into(),
+            })?;
             if let Some(batch) = decoded.map_err(|e| self.broken(e))? {
                 rows = Some(batch);
             }

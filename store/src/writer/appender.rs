@@ -1,17 +1,19 @@
 //! The thread that appends rows to segments, syncs them, and hands full ones to the sealer.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use arrow_array::RecordBatch;
 use bl_schemas::Table;
 use crossbeam_channel::Sender;
 
+use super::home::Home;
 use super::open_table::{OpenTable, Place};
 use super::pending::Batches;
-use super::sealer::Job;
+use super::roll::{Cause, Watch};
+use super::sealer::Work;
 use super::{Shared, WriteOptions};
 use crate::clock::Anchor;
 use crate::error::Result;
@@ -24,8 +26,12 @@ pub(super) struct Appender {
     place: Place,
     options: WriteOptions,
     shared: Arc<Shared>,
-    sealer: Sender<Job>,
+    sealer: Sender<Work>,
     tables: BTreeMap<&'static str, OpenTable>,
+    /// What the stamps of rows that are handed over lack to the anchor of the part that is written.
+    shift_ns: i64,
+    /// Looks when the part is to end; none where there are no parts.
+    watch: Option<Watch>,
     /// Since when the disk has refused, and what it said.
     refused: Option<(Instant, String)>,
 }
@@ -35,14 +41,16 @@ impl Appender {
         anchor: Anchor,
         options: WriteOptions,
         shared: Arc<Shared>,
-        sealer: Sender<Job>,
+        sealer: Sender<Work>,
+        watch: Option<Watch>,
     ) -> Self {
         let (dir, origin) = {
             let home = shared.home();
             (home.dir.clone(), home.origin())
         };
         let place = Place { dir, origin, anchor };
-        Self { place, options, shared, sealer, tables: BTreeMap::new(), refused: None }
+        let tables = BTreeMap::new();
+        Self { place, options, shared, sealer, tables, shift_ns: 0, watch, refused: None }
     }
 
     pub fn run(mut self) {
@@ -64,7 +72,7 @@ impl Appender {
             if last {
                 return self.finish(refusal);
             }
-            let refusal = refusal.or(self.rotate_due());
+            let refusal = refusal.or(self.rotate_due()).or(self.roll_if_due());
             self.note(refusal);
         }
     }
@@ -88,7 +96,8 @@ impl Appender {
     /// Appends what waits, table by table; returns why the disk refuses, if it does: what it refuses waits on and
     /// is tried again.
     fn append(&mut self, batches: Vec<Batches>) -> Option<String> {
-        batches.into_iter().for_each(|b| self.open(b.table).add(b.batches));
+        let shift_ns = self.shift_ns;
+        batches.into_iter().for_each(|b| self.open(b.table).add(b.batches, shift_ns));
         if let Err(e) = self.move_if_gone() {
             return Some(e.to_string());
         }
@@ -117,7 +126,7 @@ impl Appender {
         let old = std::mem::replace(&mut *home, next).manifest.id;
         (self.place.dir, self.place.origin) = (home.dir.clone(), home.origin());
         drop(home);
-        self.shared.sealed_rows.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        self.shared.take_sealed_rows(self.shared.store.dir(&old).path());
         let mut lost = 0;
         for t in self.tables.values_mut() {
             let (unsynced, gone) = t.move_out();
@@ -129,6 +138,42 @@ impl Appender {
         );
         self.tell(Reason::Deleted, lost, &detail);
         Ok(())
+    }
+
+    /// Goes on in a new part when the clocks or the time say so, and all rows are safe in this one.
+    fn roll_if_due(&mut self) -> Option<String> {
+        let cause = self.watch.as_ref()?.look(&self.options)?;
+        if !self.tables.values().all(OpenTable::is_settled) {
+            return None;
+        }
+        let (anchor, before) = (Anchor::measure(), self.shared.home().manifest.clone());
+        let next = match Home::next_part(&before, &self.shared.store, anchor) {
+            Ok(next) => next,
+            Err(e) => return Some(e.to_string()),
+        };
+        if let Some(refusal) = self.rotate(|_| true) {
+            next.clear_away();
+            return Some(refusal);
+        }
+        self.go_on_in(next, cause);
+        None
+    }
+
+    fn go_on_in(&mut self, next: Home, cause: Cause) {
+        let (anchor, started_ns) = (next.manifest.anchor, next.manifest.started_ns);
+        let (dir, origin, name) = (next.dir.clone(), next.origin(), next.manifest.id.clone());
+        // `update` may have changed it since.
+        let mut ended = std::mem::replace(&mut *self.shared.home(), next);
+        let id = ended.manifest.id.clone();
+        let ended_ns = self.place.anchor.ts(anchor.monotonic(started_ns));
+        ended.manifest.ended_ns.get_or_insert(ended_ns);
+        // The sealer lives as long as this thread; were it gone, the next start recovers the part.
+        let _ = self.sealer.send(Work::End(Box::new(ended)));
+        self.shift_ns += anchor.utc_minus_monotonic_ns - self.place.anchor.utc_minus_monotonic_ns;
+        self.place = Place { dir, origin, anchor };
+        self.watch = Some(Watch::on(anchor));
+        self.tables.values_mut().for_each(OpenTable::go_on_elsewhere);
+        self.tell(Reason::Rolled, 0, &format!("session {id} goes on as {name}: {cause}"));
     }
 
     /// Syncs what was appended. What cannot be synced is taken back, to be appended to a new segment.
@@ -146,7 +191,7 @@ impl Appender {
                     self.shared.pending.taken_back(rows);
                     told.push((rows, format!("table {}, segment {}: {e}", t.name(), job.seq)));
                     // The sealer lives as long as this thread; were it gone, the next start seals the segment.
-                    let _ = self.sealer.send(job);
+                    let _ = self.sealer.send(Work::Seal(job));
                 }
             }
         }
@@ -167,7 +212,7 @@ impl Appender {
     /// Adds rows of the store's own, whatever waits already.
     fn add_to(&mut self, table: &'static Table, rows: RecordBatch) {
         self.shared.pending.own(table, &rows);
-        self.open(table).add(vec![rows]);
+        self.open(table).add(vec![rows], 0);
     }
 
     /// Adds to `health` what was lost since the last time.
@@ -208,7 +253,7 @@ impl Appender {
                 Ok(bytes) => {
                     self.shared.pending.settled(t.name(), bytes);
                     if let Some(job) = t.close() {
-                        let _ = self.sealer.send(job);
+                        let _ = self.sealer.send(Work::Seal(job));
                     }
                 }
                 Err(e) => refusal = Some(e.to_string()),

@@ -1,5 +1,7 @@
 //! The session that a writer writes: its folder, its lock, its `session.json`.
 
+use std::time::Duration;
+
 use crate::clock::Anchor;
 use crate::error::{Result, StoreError};
 use crate::layout::SessionDir;
@@ -22,11 +24,23 @@ pub(super) struct Home {
 }
 
 impl Home {
-    /// Begins a session, or goes on with one of that name. A folder that was made for it goes again if that fails.
-    pub fn take(store: &Store, spec: SessionSpec) -> Result<Self> {
+    /// Begins a session, or goes on with the last part of one of that name; with a new part, if the wall clock has left its
+    /// stamps behind by more than `step`. A folder that was made for it goes again if that fails.
+    pub fn take(store: &Store, spec: SessionSpec, step: Duration) -> Result<Self> {
         check_node(&spec.node)?;
         let anchor = spec.estimated_anchor.unwrap_or_else(Anchor::measure);
-        let (id, is_new) = match &spec.id {
+        let last = match &spec.id {
+            Some(id) if spec.estimated_anchor.is_none() => store.parts(id)?.pop(),
+            _ => None,
+        };
+        if let Some(last) = &last
+            && let Ok(manifest) = Manifest::read(&store.dir(last).manifest())
+            && continued(manifest.clone(), &spec).is_ok()
+            && manifest.anchor.is_off(anchor, step)
+        {
+            return Self::next_part(&manifest, store, anchor);
+        }
+        let (id, is_new) = match last.as_ref().or(spec.id.as_ref()) {
             Some(id) => (id.clone(), !store.dir(id).path().exists()),
             None => (unused_id(store, &SessionId::at(anchor.now()))?, true),
         };
@@ -103,16 +117,38 @@ impl Home {
             _ => format!("{old}-2").parse().unwrap_or(by_time),
         };
         let id = unused_id(store, &base)?;
-        let dir = store.dir(&id);
-        let manifest = Manifest {
-            id: id.clone(),
-            started_ns: now,
-            rows: Default::default(),
-            imports: Vec::new(),
-            other: Default::default(),
-            ..self.manifest.clone()
+        // It is no part of a session whose other parts are there.
+        let next = Manifest { part_of: None, part: None, ..beginning(&self.manifest, id, now) };
+        Self::settle(store, next)
+    }
+
+    /// The next part of this session: the same host and sources, under another name and with another anchor.
+    pub fn next_part(of: &Manifest, store: &Store, anchor: Anchor) -> Result<Self> {
+        let first = of.part_of.clone().unwrap_or_else(|| of.id.clone());
+        let mut number = of.part.unwrap_or(1);
+        let id = loop {
+            number += 1;
+            let id = first.of_part(number)?;
+            if create(store, &id)? {
+                break id;
+            }
         };
-        let settled = lock(&dir, &id).and_then(|lock| Ok((lock, manifest.write(&dir)?)));
+        let next = Manifest {
+            part_of: Some(first),
+            part: Some(number),
+            anchor,
+            boot_id: boot_id(),
+            state: State::Recording,
+            ended_ns: None,
+            ..beginning(of, id, anchor.now())
+        };
+        Self::settle(store, next)
+    }
+
+    /// Takes the folder that was just made for a session.
+    fn settle(store: &Store, manifest: Manifest) -> Result<Self> {
+        let dir = store.dir(&manifest.id);
+        let settled = lock(&dir, &manifest.id).and_then(|lock| Ok((lock, manifest.write(&dir)?)));
         match settled {
             Ok((lock, ())) => Ok(Self { dir, manifest, lock }),
             Err(e) => {
@@ -122,9 +158,26 @@ impl Home {
         }
     }
 
+    /// Gives the session up in which nothing was recorded.
+    pub fn clear_away(self) {
+        clear_away(&self.dir);
+    }
+
     /// What `session` and `node` are in its rows.
     pub fn origin(&self) -> Origin {
         origin(&self.manifest)
+    }
+}
+
+/// A session that begins now as the one before was.
+fn beginning(before: &Manifest, id: SessionId, now: i64) -> Manifest {
+    Manifest {
+        id,
+        started_ns: now,
+        rows: Default::default(),
+        imports: Vec::new(),
+        other: Default::default(),
+        ..before.clone()
     }
 }
 
@@ -147,6 +200,8 @@ fn fresh(id: SessionId, spec: SessionSpec, anchor: Anchor) -> Manifest {
     };
     Manifest {
         format: FORMAT,
+        part_of: id.part().map(|(first, _)| first),
+        part: id.part().map(|(_, number)| number),
         id,
         node: spec.node,
         started_ns,
@@ -200,18 +255,25 @@ fn continued(old: Manifest, spec: &SessionSpec) -> Result<Manifest> {
 fn unused_id(store: &Store, base: &SessionId) -> Result<SessionId> {
     for n in 1..1000 {
         let id = if n == 1 { base.clone() } else { format!("{base}-{n}").parse()? };
-        let dir = store.dir(&id);
-        let sessions = dir.path().parent().unwrap_or(store.data_root());
-        dir.storage().create_dir_durably(sessions)?;
-        match dir.storage().create_dir(dir.path()) {
-            Ok(()) => {
-                let synced = dir.storage().sync_dir(sessions);
-                synced.inspect_err(|_| clear_away(&dir))?;
-                return Ok(id);
-            }
-            Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => {}
-            Err(e) => return Err(e.into()),
+        if create(store, &id)? {
+            return Ok(id);
         }
     }
     Err(StoreError::Taken { name: base.to_string(), why: "exists a thousand times".into() })
+}
+
+/// Makes the folder of a session; `false` where there is one.
+fn create(store: &Store, id: &SessionId) -> Result<bool> {
+    let dir = store.dir(id);
+    let sessions = dir.path().parent().unwrap_or(store.data_root());
+    dir.storage().create_dir_durably(sessions)?;
+    match dir.storage().create_dir(dir.path()) {
+        Ok(()) => {
+            let synced = dir.storage().sync_dir(sessions);
+            synced.inspect_err(|_| clear_away(&dir))?;
+            Ok(true)
+        }
+        Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => Ok(false),
+        Err(e) => Err(e.into()),
+    }
 }

@@ -8,6 +8,7 @@ use bl_schemas::Table;
 
 use super::WriteOptions;
 use super::sealer::Job;
+use super::stamps;
 use crate::clock::Anchor;
 use crate::error::{Result, StoreError};
 use crate::layout::SessionDir;
@@ -48,6 +49,7 @@ struct Held {
 struct Open {
     dir: SessionDir,
     origin: Origin,
+    anchor: Anchor,
     writer: SegmentWriter,
     seq: u64,
     since: Instant,
@@ -65,9 +67,23 @@ impl OpenTable {
         &self.table.name
     }
 
-    pub fn add(&mut self, batches: Vec<RecordBatch>) {
-        let held = |rows: RecordBatch| Held { bytes: rows.get_array_memory_size(), rows };
+    /// Takes rows, whose stamps are to be moved by `shift_ns`. They count for what they took when they came.
+    pub fn add(&mut self, batches: Vec<RecordBatch>, shift_ns: i64) {
+        let held = |rows: RecordBatch| Held {
+            bytes: rows.get_array_memory_size(),
+            rows: stamps::moved(rows, shift_ns),
+        };
         self.waiting.extend(batches.into_iter().map(held));
+    }
+
+    /// Whether nothing of it waits for the disk.
+    pub fn is_settled(&self) -> bool {
+        self.waiting.is_empty() && self.unsynced.is_empty()
+    }
+
+    /// From now on in another session.
+    pub fn go_on_elsewhere(&mut self) {
+        self.next_seq = 0;
     }
 
     pub fn waiting_rows(&self) -> u64 {
@@ -175,6 +191,7 @@ impl Open {
         Job {
             dir: self.dir.clone(),
             origin: self.origin.clone(),
+            anchor: self.anchor,
             table,
             seq: self.seq,
             extent: self.writer.whole(),
@@ -212,6 +229,7 @@ fn create(table: &Table, next_seq: &mut u64, place: &Place) -> Result<Open> {
     Ok(Open {
         dir: dir.clone(),
         origin: origin.clone(),
+        anchor: *anchor,
         writer,
         seq,
         since: Instant::now(),

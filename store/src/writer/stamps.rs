@@ -1,8 +1,10 @@
 //! Stamps that can be.
 
+use std::sync::Arc;
+
 use arrow_array::cast::AsArray;
 use arrow_array::types::TimestampNanosecondType;
-use arrow_array::{Array, BooleanArray, RecordBatch};
+use arrow_array::{Array, BooleanArray, PrimitiveArray, RecordBatch};
 use arrow_select::filter::filter_record_batch;
 
 use crate::clock::Anchor;
@@ -49,4 +51,19 @@ fn source(rows: &RecordBatch, row: usize) -> String {
         .as_string_opt::<i32>()
         .filter(|c| c.is_valid(row))
         .map_or_else(|| "store".into(), |c| c.value(row).into())
+}
+
+/// The same rows with later stamps, or earlier ones.
+pub(super) fn moved(rows: RecordBatch, by_ns: i64) -> RecordBatch {
+    let Some(ts) = rows.column(0).as_primitive_opt::<TimestampNanosecondType>() else {
+        return rows;
+    };
+    if by_ns == 0 {
+        return rows;
+    }
+    let later: PrimitiveArray<TimestampNanosecondType> = ts.unary(|t| t.saturating_add(by_ns));
+    let mut columns = rows.columns().to_vec();
+    columns[0] = Arc::new(later.with_data_type(ts.data_type().clone()));
+    // As many rows of the same types as before.
+    RecordBatch::try_new(rows.schema(), columns).unwrap_or(rows)
 }
