@@ -146,9 +146,7 @@ impl Path {
         // first of its own.
         let first = frames.get(end.frames.0).filter(|_| self.born > 0);
         let after_first = first.zip(end.before_ns).map(|(f, ns)| ns.saturating_sub(f.ts_ns) as f64);
-        // After one frame no period is known, which would make them too late.
-        let fits =
-            end.frames.1 < 2 || after_first.is_none_or(|ns| ns < latency_ns - 0.5 * end.period_ns);
+        let fits = after_first.is_none_or(|ns| ns < latency_ns - 0.5 * end.period_ns);
         let cost = IN_FLIGHT * waiting as f64 + if fits { 0.0 } else { ORPHAN };
         Fit { cost, stray: false }
     }
