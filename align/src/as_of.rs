@@ -405,16 +405,6 @@ pub fn as_of(
     Ok(matches.into_iter().map(|row| (row != UNMATCHED).then_some(row as usize)).collect())
 }
 
-/// The value at `t` on the straight line through `(t0, v0)` and `(t1, v1)`, for `t0 <= t <= t1`; `v0`
-/// where both stamps are equal.
-pub fn interpolate(t: i64, (t0, v0): (i64, f64), (t1, v1): (i64, f64)) -> f64 {
-    let width = t1.abs_diff(t0);
-    if width == 0 {
-        return v0;
-    }
-    v0 + (v1 - v0) * (t.abs_diff(t0) as f64 / width as f64)
-}
-
 #[cfg(test)]
 #[path = "as_of_tests.rs"]
 mod tests;

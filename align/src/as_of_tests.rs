@@ -47,6 +47,14 @@ fn side() -> impl Strategy<Value = Side> {
     prop::sample::select(SIDES.to_vec())
 }
 
+/// Rows whose stamp is null, and rows whose key is.
+type Nulls = Vec<(bool, bool)>;
+
+fn nulls() -> impl Strategy<Value = Nulls> {
+    let seldom = || prop::bool::weighted(0.15);
+    prop::collection::vec((seldom(), seldom()), 60)
+}
+
 /// Feeds the matcher in pieces, asking after each one, and dropping right rows as it allows.
 fn stream(
     side: Side,
@@ -117,6 +125,34 @@ proptest! {
         ).unwrap();
         prop_assert_eq!(&batch, &expected);
         prop_assert_eq!(&stream(side, tolerance, &left, &right, keyed, piece), &expected);
+    }
+
+    #[test]
+    fn nulls_match_nothing_and_hide_nothing(
+        side in side(),
+        tolerance in prop::option::of(0i64..30),
+        left in sorted(3),
+        right in sorted(3),
+        nulls in nulls(),
+        garbage in any::<i64>(),
+    ) {
+        let (mut lt, mut lk): (Vec<i64>, Vec<u32>) = left.iter().copied().unzip();
+        let (rt, rk): (Vec<i64>, Vec<u32>) = right.iter().copied().unzip();
+        let of_left = || left.iter().zip(&nulls);
+        let expected: Vec<_> = of_left()
+            .map(|(&(t, key), &(no_stamp, no_key))| {
+                let right = Some(&right).filter(|_| !no_stamp && !no_key)?;
+                oracle(side, tolerance, t, key, right)
+            })
+            .collect();
+        // What stands where a stamp is null is not looked at.
+        for (row, (no_stamp, no_key)) in nulls.iter().take(left.len()).enumerate() {
+            lt[row] = if *no_stamp { garbage } else { lt[row] };
+            lk[row] = if *no_key { NO_KEY } else { lk[row] };
+        }
+        let valid: NullBuffer = nulls.iter().take(left.len()).map(|nulls| !nulls.0).collect();
+        let of = LeftRows { ts: &lt, valid: Some(&valid), keys: Some(&lk) };
+        prop_assert_eq!(as_of(side, tolerance, of, &rt, Some(&rk)).unwrap(), expected);
     }
 
     #[test]
@@ -201,12 +237,4 @@ fn a_row_out_of_order_is_named() {
     matcher.finish_right();
     let error = matcher.resolve(rows(&[3, 2], None), &mut Vec::new()).unwrap_err();
     assert_eq!(error, AsOfError::Unsorted { input: "left", row: 1, ts: 2, previous: 3 });
-}
-
-#[test]
-fn the_interpolated_value_lies_on_the_line() {
-    assert_eq!(interpolate(5, (0, 10.0), (10, 20.0)), 15.0);
-    assert_eq!(interpolate(0, (0, 10.0), (10, 20.0)), 10.0);
-    assert_eq!(interpolate(10, (0, 10.0), (10, 20.0)), 20.0);
-    assert_eq!(interpolate(7, (7, 3.0), (7, 9.0)), 3.0);
 }

@@ -30,7 +30,7 @@ pub use frames::{Frame, Taken};
 use power::PowerSeries;
 pub use power::{PowerColumns, Reading};
 
-use crate::pair::{Order, PairCounts, PairOptions, Side, StageError, Wanted};
+use crate::pair::{Order, PairCounts, PairOptions, Side, StageError};
 
 /// What identifies a frame, best first: frame number, running time, presentation time stamp.
 pub const KEYS: [&str; 3] = ["frame", "key_ns", "pts_ns"];
@@ -134,7 +134,7 @@ impl Driver {
             Telling::InOrder => Order::StageA,
             Telling::AsTheyEnd => Order::Completed,
         };
-        let of_pair = PairOptions { window_ns, lateness_ns, order, wanted: Wanted::All };
+        let of_pair = PairOptions { window_ns, lateness_ns, order, ..PairOptions::default() };
         let mut stages = Stages::default();
         let pairs = pairs.into_iter().map(|(stage_a, stage_b)| {
             let ends = stages.number_pair(stage_a, stage_b)?;

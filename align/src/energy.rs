@@ -272,11 +272,7 @@ impl EnergyIndex {
     /// The sample that follows the last one.
     fn after(&mut self, last: Sample, ts_ns: i64, watts: f64) -> Sample {
         let step_ns = ts_ns.saturating_sub(last.ts_ns);
-        let mean_w = match self.options.method {
-            Method::Trapezoid => 0.5 * (last.watts + watts),
-            Method::Hold => last.watts,
-        };
-        let added = last.joules.plus(mean_w * (step_ns as f64 * SECONDS_PER_NS));
+        let added = last.joules.plus(self.line_j((last.ts_ns, last.watts), (ts_ns, watts)));
         self.is_beyond |= added.is_none();
         let joules = added.unwrap_or(last.joules);
         let gap = u32::from(step_ns > self.options.tolerance_ns);
@@ -295,21 +291,25 @@ impl EnergyIndex {
         if self.is_beyond || self.options.gaps == Gaps::Null && first.gaps != last.gaps {
             return None;
         }
-        // The two long sums first: their difference is small, as are the two parts.
-        let whole_j = last.joules.since(first.joules);
-        Some(whole_j + (self.part_j(to_ns, to)? - self.part_j(from_ns, from)?))
+        let (from_w, to_w) = (self.power_at(from_ns, from)?, self.power_at(to_ns, to)?);
+        if from == to {
+            return Some(self.line_j((from_ns, from_w), (to_ns, to_w)));
+        }
+        // Three pieces that are added: no difference of long sums is left to rounding.
+        let next = self.samples[from + 1];
+        let whole_j = last.joules.since(next.joules);
+        let first_j = self.line_j((from_ns, from_w), (next.ts_ns, next.watts));
+        Some(first_j + whole_j + self.line_j((last.ts_ns, last.watts), (to_ns, to_w)))
     }
 
-    /// Joules from sample `at` to an instant before the next.
+    /// Joules between two instants of one line, each with its watts.
     #[inline]
-    fn part_j(&self, ts_ns: i64, at: usize) -> Option<f64> {
-        let power_w = self.power_at(ts_ns, at)?;
-        let sample = self.samples[at];
+    fn line_j(&self, (from_ns, from_w): (i64, f64), (to_ns, to_w): (i64, f64)) -> f64 {
         let mean_w = match self.options.method {
-            Method::Trapezoid => 0.5 * (sample.watts + power_w),
-            Method::Hold => power_w,
+            Method::Trapezoid => 0.5 * (from_w + to_w),
+            Method::Hold => from_w,
         };
-        Some(mean_w * (ts_ns.saturating_sub(sample.ts_ns) as f64 * SECONDS_PER_NS))
+        mean_w * (to_ns.saturating_sub(from_ns) as f64 * SECONDS_PER_NS)
     }
 
     /// Watts at an instant between sample `at` and the next.

@@ -48,6 +48,10 @@ pub use stages::{StageError, sides};
 /// The window where none is configured: 2 s.
 pub const DEFAULT_WINDOW_NS: i64 = 2_000_000_000;
 
+/// How long rows without a key wait for timing to prove them where nothing else is said: 30 s. What is
+/// proven does not wait.
+pub const DEFAULT_HOLD_NS: i64 = 30_000_000_000;
+
 /// What identifies a frame.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Key {
@@ -109,6 +113,9 @@ pub struct PairOptions {
     pub window_ns: i64,
     /// How far behind the newest event one may still come. 0: the input is in order of time.
     pub lateness_ns: i64,
+    /// How long a row without a key waits, after its `stage_b` event, for timing to prove it; at
+    /// least a window.
+    pub hold_ns: i64,
     /// The order of the rows.
     pub order: Order,
     /// The rows wanted.
@@ -116,11 +123,12 @@ pub struct PairOptions {
 }
 
 impl Default for PairOptions {
-    /// 2 s, input in order, all rows in order of `stage_a`.
+    /// 2 s, input in order, 30 s for a proof, all rows in order of `stage_a`.
     fn default() -> Self {
         Self {
             window_ns: DEFAULT_WINDOW_NS,
             lateness_ns: 0,
+            hold_ns: DEFAULT_HOLD_NS,
             order: Order::StageA,
             wanted: Wanted::All,
         }
@@ -388,25 +396,27 @@ impl<P: Copy + Default> Pairer<P> {
             return;
         }
         let window_ns = self.options.window_ns;
-        let early = self.early.settle(key, |ts_b| latency(ts_ns, ts_b, window_ns)).copied();
+        let early = self.early.settle_oldest(key, |ts_b| latency(ts_ns, ts_b, window_ns)).copied();
         if let Some(event) = early {
-            self.settle_b(event.ts_ns, key);
+            let floor = self.lane(key.group).floor();
+            self.settle_b(event.ts_ns, key, floor);
         }
     }
 
     #[inline]
     fn accept_b(&mut self, ts_ns: i64, key: Key) {
-        self.lane(key.group).end();
-        if !self.settle_b(ts_ns, key) {
+        let lane = self.lane(key.group);
+        lane.end();
+        let floor = lane.floor();
+        if !self.settle_b(ts_ns, key, floor) {
             self.early.push(ts_ns, key, ());
         }
     }
 
-    /// Whether the event ends a frame that is there.
+    /// Whether the event ends a frame that is there, from the one of that number on.
     #[inline]
-    fn settle_b(&mut self, ts_ns: i64, key: Key) -> bool {
+    fn settle_b(&mut self, ts_ns: i64, key: Key, floor: u64) -> bool {
         let window_ns = self.options.window_ns;
-        let floor = self.lanes[key.group as usize].floor();
         let found = self.frames.settle_newest(key, |ts_a, number| {
             if number < floor { None } else { latency(ts_a, ts_ns, window_ns) }
         });

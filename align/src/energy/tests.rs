@@ -99,7 +99,119 @@ fn any_options() -> impl Strategy<Value = EnergyOptions> {
     })
 }
 
+/// Samples of whole milliwatts, so that all is a fraction of whole numbers.
+type Exact = Vec<(i64, i32)>;
+
+/// Milliwatts times nanoseconds, twice: the exact integral between two instants within a series without
+/// gaps, as a whole number and a fraction. The instants are not beyond the last sample but one.
+fn twice_exactly(samples: &Exact, from_ns: i64, to_ns: i64) -> (i128, (i128, i128)) {
+    let at = |ns: i64| samples.partition_point(|sample| sample.0 <= ns) - 1;
+    let wide = |sample: (i64, i32)| (i128::from(sample.0), i128::from(sample.1));
+    // From sample `i` to an instant before the next: (up, down).
+    let part = |i: usize, ns: i64| {
+        let ((t0, w0), (t1, w1)) = (wide(samples[i]), wide(samples[i + 1]));
+        let into = i128::from(ns) - t0;
+        ((2 * w0 * (t1 - t0) + (w1 - w0) * into) * into, t1 - t0)
+    };
+    let whole: i128 = samples[at(from_ns)..=at(to_ns)]
+        .windows(2)
+        .map(|two| (wide(two[0]).1 + wide(two[1]).1) * (wide(two[1]).0 - wide(two[0]).0))
+        .sum();
+    let ((up0, down0), (up1, down1)) = (part(at(from_ns), from_ns), part(at(to_ns), to_ns));
+    (whole, (up1 * down0 - up0 * down1, down0 * down1))
+}
+
+/// The double nearest to [`twice_exactly`], in joules, but for its last bit.
+fn joules_of((whole, (up, down)): (i128, (i128, i128))) -> f64 {
+    let whole = whole + up.div_euclid(down);
+    (whole as f64 + up.rem_euclid(down) as f64 / down as f64) * 0.5e-12
+}
+
+/// SplitMix64 (Steele, Lea, Flood 2014).
+fn draw(n: u64, limit: u64) -> i64 {
+    let mut z = n.wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    ((z ^ (z >> 31)) % limit) as i64
+}
+
+#[test]
+fn joules_are_those_of_exact_fractions_over_three_billion_joules() {
+    // About 300 W for four months at 1 Hz, or at any other rate: 3.5 kW at one sample in three seconds.
+    let options =
+        EnergyOptions { tolerance_ns: i64::MAX, ..options(Method::Trapezoid, Gaps::Null) };
+    let (mut index, mut series) = (EnergyIndex::new(options), Exact::new());
+    let mut ts_ns = 1_700_000_000_000_000_000;
+    for n in 0..300_000 {
+        let milliwatts = 3_000_000 + draw(n, 1_000_000) as i32;
+        ts_ns += 2_900_000_000 + draw(n + 1_000_000, 200_000_000);
+        index.push(ts_ns, f64::from(milliwatts) / 1e3).unwrap();
+        series.push((ts_ns, milliwatts));
+    }
+    let (first_ns, last_ns) = (series[0].0, series[series.len() - 2].0);
+    let span = (last_ns - first_ns) as u64;
+    let check = |from_ns: i64, to_ns: i64| {
+        let exact = joules_of(twice_exactly(&series, from_ns, to_ns));
+        let found = index.energy_j(from_ns, to_ns).unwrap();
+        // A few roundings of a double, at whatever length.
+        assert!(
+            (found - exact).abs() <= 1e-15 * exact,
+            "{from_ns}..{to_ns}: {found}, exactly {exact}"
+        );
+        exact
+    };
+    assert!(check(first_ns, last_ns) > 3e9);
+    for n in 0..2_000 {
+        let from_ns = first_ns + draw(n, span);
+        // A frame, and any stretch of the series.
+        check(from_ns, (from_ns + draw(n + 1, 50_000_000)).min(last_ns));
+        check(from_ns, from_ns + draw(n + 2, (last_ns - from_ns) as u64 + 1));
+    }
+}
+
 proptest! {
+    #[test]
+    fn a_sum_is_the_same_to_the_bit_wherever_it_began(
+        series in series(),
+        options in any_options(),
+        cut in 0..60_usize,
+        from_ns in 50..1000_i64,
+        span_ns in 0..300_i64,
+    ) {
+        let whole = index(&series, options);
+        let before = series.partition_point(|sample| sample.0 <= from_ns);
+        // From any sample on that has the reading before the instant.
+        let needed = series[..before].iter().rposition(|sample| sample.1.is_some()).unwrap_or(0);
+        let later = index(&series[cut.min(needed)..], options);
+        let bits = |index: &EnergyIndex| index.energy_j(from_ns, from_ns + span_ns).map(f64::to_bits);
+        prop_assert_eq!(bits(&later), bits(&whole));
+    }
+
+    #[test]
+    fn joules_are_those_of_exact_fractions(
+        steps in proptest::collection::vec((1..200_000_000_i64, -5_000..500_000_i32), 3..60),
+        from in any::<proptest::sample::Index>(),
+        span in any::<proptest::sample::Index>(),
+    ) {
+        let mut ts_ns = 0;
+        let sample = |(step, milliwatts)| {
+            ts_ns += step;
+            (ts_ns, milliwatts)
+        };
+        let series: Exact = steps.into_iter().map(sample).collect();
+        let (first_ns, last_ns) = (series[0].0, series[series.len() - 2].0);
+        let from_ns = first_ns + from.index((last_ns - first_ns) as usize) as i64;
+        let to_ns = from_ns + span.index((last_ns - from_ns) as usize + 1) as i64;
+        let watts: Vec<_> =
+            series.iter().map(|&(ts, milliwatts)| (ts, Some(f64::from(milliwatts) / 1e3))).collect();
+        let options = EnergyOptions { tolerance_ns: 200_000_000, ..options(Method::Trapezoid, Gaps::Null) };
+        let found = index(&watts, options).energy_j(from_ns, to_ns).unwrap();
+        let exact = joules_of(twice_exactly(&series, from_ns, to_ns));
+        // Here watts may cancel each other: a few roundings of as many joules as there were of either sign.
+        let joules = 500.0 * (to_ns - from_ns) as f64 * 1e-9;
+        prop_assert!((found - exact).abs() <= 1e-15 * joules, "{} {}", found, exact);
+    }
+
     #[test]
     fn joules_and_watts_are_those_of_the_definition(
         series in series(),
@@ -203,6 +315,16 @@ fn disorder_and_unequal_lengths_are_refused() {
     assert_eq!(index.extend(&[2, 1], &watts), Err(out_of_order));
     assert_eq!(index.extend(&[2], &watts), Err(EnergyError::Length { times: 1, samples: 2 }));
     assert_eq!((index.len(), index.last_ts_ns()), (1, Some(2)));
+}
+
+#[test]
+fn more_than_the_sum_holds_is_not_told() {
+    let mut index =
+        index(&[(0, Some(1e30)), (10, Some(1e30))], options(Method::Hold, Gaps::Bridge));
+    assert_eq!(index.energy_j(0, 10), None, "10^22 J");
+    index.push(20, 5.0).unwrap();
+    assert_eq!(index.energy_j(10, 20), None);
+    assert_eq!(index.power_w_at(20), Some(5.0));
 }
 
 #[test]

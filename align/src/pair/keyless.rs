@@ -22,7 +22,7 @@
 //!
 //! How long it takes to prove a shift: with a tick that jitters by `t` and a latency that jitters by
 //! `l`, a frame yields `ln(1 + (t / l)^2) / 2` nats on the average. `SURE` takes
-//! 14 of them. Rows wait for it as long as a window, or as [`KeylessPairer::holding`] says.
+//! 14 of them. Rows wait for it as long as [`PairOptions::hold_ns`] says.
 
 mod alignments;
 mod frames;
@@ -46,19 +46,17 @@ pub const SURE: f32 = 0.999;
 const UNDECIDED: usize = 8192;
 /// The least probability of the alignment at which rows need not wait for more evidence.
 const EARLY: f64 = 0.9999;
-/// Events that are decided together, when their time has come: a share of the window.
+/// Events that are decided together, when their time has come: a share of the time that they wait.
 const TOGETHER: i64 = 4;
 
 /// Pairs the events of two stages that have no key, within one pipeline. `P` is handed through from
 /// each `stage_a` event to its row; a row's `id` is the frame's number at `stage_a`, from 0.
 ///
-/// Rows come in order of `stage_a`: as soon as they are sure, or else a window after the `stage_b`
-/// event, or the frame, that they wait for. The order in [`PairOptions`] is not heeded: a pair can
+/// Rows come in order of `stage_a`: as soon as they are sure, or else [so much](PairOptions::hold_ns)
+/// after the `stage_b` event, or a window after the frame, that they wait for. The order in [`PairOptions`] is not heeded: a pair can
 /// only be told from what follows it.
 pub struct KeylessPairer<P = ()> {
     options: PairOptions,
-    /// How long a row waits for evidence.
-    hold_ns: i64,
     group: u32,
     reorder: Reorder<P>,
     watermark_ns: i64,
@@ -83,7 +81,6 @@ impl<P: Copy + Default> KeylessPairer<P> {
     pub fn new(group: u32, options: PairOptions) -> Self {
         Self {
             options,
-            hold_ns: options.window_ns,
             group,
             reorder: Reorder::new(),
             watermark_ns: i64::MIN,
@@ -97,13 +94,6 @@ impl<P: Copy + Default> KeylessPairer<P> {
             rows: Pairs::default(),
             counts: PairCounts::default(),
         }
-    }
-
-    /// Lets rows that timing does not prove yet wait for evidence for so long after their `stage_b`
-    /// event, rather than a window: more of the first rows are told, and all of those that are not
-    /// told come later.
-    pub fn holding(self, hold_ns: i64) -> Self {
-        Self { hold_ns, ..self }
     }
 
     /// Takes one event; its key is not looked at. One that is later than the lateness allowed is
@@ -186,9 +176,9 @@ impl<P: Copy + Default> KeylessPairer<P> {
         self.decide(agreed.max(self.alignments.len().saturating_sub(UNDECIDED)));
     }
 
-    /// Decides the events that are a window old, and those that soon will be.
+    /// Decides the events that have waited long enough, and those that soon will have.
     fn decide_due(&mut self, watermark_ns: i64) {
-        let hold_ns = self.hold_ns.max(0);
+        let hold_ns = self.options.hold_ns.max(self.options.window_ns).max(0);
         loop {
             self.forget(watermark_ns);
             let Some(oldest_ns) = self.alignments.ts_ns(0) else { return };

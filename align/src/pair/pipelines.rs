@@ -197,8 +197,13 @@ mod tests {
     /// Pipeline, side, frame number, running time, and how long after the event before.
     type Drawn = (u32, bool, Option<i64>, Option<i64>, i64);
 
-    const OPTIONS: PairOptions =
-        PairOptions { window_ns: 40, lateness_ns: 0, order: Order::StageA, wanted: Wanted::All };
+    const OPTIONS: PairOptions = PairOptions {
+        window_ns: 40,
+        lateness_ns: 0,
+        hold_ns: 0,
+        order: Order::StageA,
+        wanted: Wanted::All,
+    };
 
     /// The settled rows, events going in `batch` at a time.
     fn settled(events: &[Drawn], batch: usize) -> Vec<(i64, Option<i64>, u64)> {

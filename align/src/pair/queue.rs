@@ -1,5 +1,5 @@
 //! Events of one stage that wait for their partner: a ring in order of arrival, with a hash index
-//! over it whose chains run through the ring's slots. Both grow with what is open at once, so with
+//! over it whose chains run through the ring's slots, from the newest to the oldest. Both grow with what is open at once, so with
 //! the window, and never with the length of the stream.
 
 use super::Key;
@@ -37,19 +37,11 @@ impl<P> Slot<P> {
     }
 }
 
-/// The open events of one hash bucket, first in, first out.
-#[derive(Clone, Copy)]
-struct Chain {
-    first: u32,
-    last: u32,
-}
-
-const EMPTY: Chain = Chain { first: NONE, last: NONE };
-
 /// The ring and its index.
 pub(super) struct Queue<P> {
     slots: Vec<Slot<P>>,
-    chains: Vec<Chain>,
+    /// By hash bucket, the newest open event.
+    chains: Vec<u32>,
     head: usize,
     len: usize,
     /// Events that have gone.
@@ -98,10 +90,9 @@ impl<P: Copy + Default> Queue<P> {
         self.link(at);
     }
 
-    /// Settles the first open event of `key` that `latency_of` finds a latency for, given its time,
+    /// Settles the oldest open event of `key` that `latency_of` finds a latency for, given its time,
     /// and returns it.
-    #[inline]
-    pub fn settle(
+    pub fn settle_oldest(
         &mut self,
         key: Key,
         latency_of: impl Fn(i64) -> Option<i64>,
@@ -110,21 +101,22 @@ impl<P: Copy + Default> Queue<P> {
             return None;
         }
         let bucket = self.bucket(key);
-        let (mut before, mut at) = (NONE, self.chains[bucket].first);
+        let mut found = None;
+        let (mut before, mut at) = (NONE, self.chains[bucket]);
         while at != NONE {
             let slot = &self.slots[at as usize];
-            let next = slot.next;
             if slot.key == key
                 && let Some(latency_ns) = latency_of(slot.ts_ns)
             {
-                self.unlink(bucket, before, at);
-                let slot = &mut self.slots[at as usize];
-                slot.latency_ns = latency_ns;
-                return Some(slot);
+                found = Some((before, at, latency_ns));
             }
-            (before, at) = (at, next);
+            (before, at) = (at, slot.next);
         }
-        None
+        let (before, at, latency_ns) = found?;
+        self.unlink(bucket, before, at);
+        let slot = &mut self.slots[at as usize];
+        slot.latency_ns = latency_ns;
+        Some(slot)
     }
 
     /// Settles the newest open event of `key` that `latency_of` finds a latency for, given its time
@@ -140,23 +132,21 @@ impl<P: Copy + Default> Queue<P> {
         }
         let bucket = self.bucket(key);
         let mask = self.slots.len() - 1;
-        let mut found = None;
-        let (mut before, mut at) = (NONE, self.chains[bucket].first);
+        let (mut before, mut at) = (NONE, self.chains[bucket]);
         while at != NONE {
             let slot = &self.slots[at as usize];
             if slot.key == key {
                 let number = self.popped + ((at as usize).wrapping_sub(self.head) & mask) as u64;
                 if let Some(latency_ns) = latency_of(slot.ts_ns, number) {
-                    found = Some((before, at, number, latency_ns));
+                    self.unlink(bucket, before, at);
+                    let slot = &mut self.slots[at as usize];
+                    slot.latency_ns = latency_ns;
+                    return Some((number, slot));
                 }
             }
             (before, at) = (at, slot.next);
         }
-        let (before, at, number, latency_ns) = found?;
-        self.unlink(bucket, before, at);
-        let slot = &mut self.slots[at as usize];
-        slot.latency_ns = latency_ns;
-        Some((number, slot))
+        None
     }
 
     /// Gives up all open events: nobody will know their partners. Returns how many there were.
@@ -170,7 +160,7 @@ impl<P: Copy + Default> Queue<P> {
                 open += 1;
             }
         }
-        self.chains.fill(EMPTY);
+        self.chains.fill(NONE);
         open
     }
 
@@ -186,12 +176,11 @@ impl<P: Copy + Default> Queue<P> {
         self.popped += 1;
     }
 
-    /// Takes an open event out of its chain. It is the chain's first unless events came out of
-    /// order, so the walk is short.
+    /// Takes an open event out of its chain.
     #[inline]
     fn forget(&mut self, slot: u32, key: Key) {
         let bucket = self.bucket(key);
-        let (mut before, mut at) = (NONE, self.chains[bucket].first);
+        let (mut before, mut at) = (NONE, self.chains[bucket]);
         while at != slot && at != NONE {
             (before, at) = (at, self.slots[at as usize].next);
         }
@@ -203,24 +192,15 @@ impl<P: Copy + Default> Queue<P> {
     #[inline]
     fn link(&mut self, at: usize) {
         let bucket = self.bucket(self.slots[at].key);
-        let chain = &mut self.chains[bucket];
-        let last = std::mem::replace(&mut chain.last, at as u32);
-        match last {
-            NONE => chain.first = at as u32,
-            last => self.slots[last as usize].next = at as u32,
-        }
+        self.slots[at].next = std::mem::replace(&mut self.chains[bucket], at as u32);
     }
 
     #[inline]
     fn unlink(&mut self, bucket: usize, before: u32, at: u32) {
         let next = self.slots[at as usize].next;
-        let chain = &mut self.chains[bucket];
         match before {
-            NONE => chain.first = next,
+            NONE => self.chains[bucket] = next,
             before => self.slots[before as usize].next = next,
-        }
-        if next == NONE {
-            chain.last = before;
         }
     }
 
@@ -240,7 +220,7 @@ impl<P: Copy + Default> Queue<P> {
         self.slots.resize(capacity, Slot::default());
         self.head = 0;
         self.chains.clear();
-        self.chains.resize(capacity, EMPTY);
+        self.chains.resize(capacity, NONE);
         for at in 0..self.len {
             self.slots[at].next = NONE;
             if self.slots[at].is_open() {

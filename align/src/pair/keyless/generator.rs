@@ -113,11 +113,9 @@ impl Pipeline {
     /// How pairing does on a run.
     pub fn score(&self, seed: u64) -> Score {
         let (events, truth) = self.run(seed);
-        let mut pairer = KeylessPairer::new(0, PairOptions::default());
-        if let Some(hold_ns) = self.hold_ns {
-            pairer = pairer.holding(hold_ns);
-        }
-        let (rows, _) = pair_by(pairer, &events);
+        let options = PairOptions::default();
+        let hold_ns = self.hold_ns.unwrap_or(options.window_ns);
+        let (rows, _) = pair_by(KeylessPairer::new(0, PairOptions { hold_ns, ..options }), &events);
         let mut score = Score::default();
         for row in rows {
             let end_ns = truth[row.carry as usize];

@@ -117,7 +117,8 @@ fn memory_follows_the_window() {
     // Proven, and never proven.
     for tick_jitter_ns in [0.5 * MS, 0.0] {
         let (events, _) = Pipeline { tick_jitter_ns, ..Pipeline::new(|_| 12.0 * MS) }.run(1);
-        let mut pairer = KeylessPairer::new(0, PairOptions::default());
+        let options = PairOptions { hold_ns: 0, ..PairOptions::default() };
+        let mut pairer = KeylessPairer::new(0, options);
         for event in events {
             pairer.push(event);
             assert!(pairer.frames.len() < 400 && pairer.alignments.len() <= 150);
@@ -130,6 +131,7 @@ proptest! {
     fn rows_are_monotone_pairs_of_what_came_and_each_event_counts_once(
         steps in proptest::collection::vec((0..30_000_000_i64, any::<bool>()), 0..300),
         window_ns in 0..200_000_000_i64,
+        hold_ns in 0..1_000_000_000_i64,
         idle in proptest::collection::vec(any::<bool>(), 300),
     ) {
         let mut ts_ns = 0;
@@ -142,7 +144,7 @@ proptest! {
                 Event { ts_ns, key: Key::default(), side, carry: at as u64 }
             })
             .collect();
-        let options = PairOptions { window_ns, ..PairOptions::default() };
+        let options = PairOptions { window_ns, hold_ns, ..PairOptions::default() };
         let mut batch = KeylessPairer::new(0, options);
         events.iter().for_each(|event| batch.push(*event));
         batch.finish();
