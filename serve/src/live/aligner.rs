@@ -158,11 +158,6 @@ impl Aligner {
         self.power.trim_before(ts_ns);
     }
 
-    /// Tells that nothing will come any more.
-    pub fn finish(&mut self) {
-        self.pairs.finish();
-    }
-
     /// What is new of one pair of stages at `now_ns`.
     ///
     /// No row ever carries the power of a sample that one to come may take the place of: samples come in batches of
