@@ -60,16 +60,6 @@ impl Marks {
         self.0.drain(..surplus);
     }
 
-    /// How many there are.
-    pub fn len(&self) -> usize {
-        self.0.len()
-    }
-
-    /// Whether there is none.
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
     /// The shape **marks**, with the steps of a flow; `cost` is asked for each step that has ended.
     pub fn json(&self, steps: &[Step], cost: impl Fn(i64, i64) -> Cost) -> Value {
         let marks: Vec<Value> = self

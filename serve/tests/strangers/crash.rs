@@ -7,7 +7,7 @@ use bl_serve::web::Limits;
 use bl_store::Store;
 use serde_json::Value;
 
-use super::rig::{record, request, serve};
+use super::rig::{FRAMES, record, request, serve};
 
 const ROOT: &str = "BL_TEST_RECORDER_ROOT";
 
@@ -43,6 +43,16 @@ fn what_a_killed_recorder_left_stays_in_view() {
         }
     };
     wait("recording");
+    let rows = || -> usize {
+        let live = request(web, "GET", "/api/live?window=900", "", "").unwrap();
+        let live: Value = serde_json::from_str(&live.body).unwrap();
+        live["rows"].as_array().unwrap().len()
+    };
+    let end = Instant::now() + Duration::from_secs(30);
+    while rows() < FRAMES as usize {
+        assert!(Instant::now() < end, "it records nothing");
+        std::thread::sleep(Duration::from_millis(50));
+    }
     child.kill().unwrap();
     child.wait().unwrap();
     wait("crashed");
@@ -51,9 +61,7 @@ fn what_a_killed_recorder_left_stays_in_view() {
     assert_eq!(state().as_deref(), Some("crashed"), "it is gone");
     let duration = status()["session"]["duration_s"].as_f64();
     assert!(duration.is_some_and(|s| s < 30.0), "as long as its rows reach: {duration:?}");
-    let live = request(web, "GET", "/api/live?window=900", "", "").unwrap();
-    let live: Value = serde_json::from_str(&live.body).unwrap();
-    assert_eq!(live["rows"].as_array().unwrap().len() as i64, super::rig::FRAMES);
+    assert_eq!(rows(), FRAMES as usize);
     stop.send(()).unwrap();
     thread.join().unwrap();
 }

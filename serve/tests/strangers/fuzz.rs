@@ -97,7 +97,8 @@ fn expression(dice: &mut Dice, depth: usize) -> String {
     }
     match dice.roll(8) {
         0 | 1 => {
-            let times = 1 + dice.roll(if dice.roll(20) == 0 { 400 } else { 4 });
+            let most = if dice.roll(20) == 0 { 400 } else { 4 };
+            let times = 1 + dice.roll(most);
             let sign = dice.one(&SIGNS);
             (0..=times).map(|_| expression(dice, depth - 1)).collect::<Vec<_>>().join(sign)
         }

@@ -26,6 +26,7 @@ pub struct Rig {
     thread: Option<std::thread::JoinHandle<()>>,
     _writer: SessionWriter,
     _root: tempfile::TempDir,
+    /// Held until the server has ended.
     _shared: Option<RwLockReadGuard<'static, ()>>,
 }
 
@@ -36,7 +37,9 @@ impl Rig {
 
     pub fn with(limits: Limits, token: Option<&str>) -> Self {
         let shared = PROCESS.read().unwrap_or_else(PoisonError::into_inner);
-        Self { _shared: Some(shared), ..Self::alone(limits, token) }
+        let mut rig = Self::alone(limits, token);
+        rig._shared = Some(shared);
+        rig
     }
 
     /// For a test that holds [`PROCESS`] itself.
@@ -142,6 +145,8 @@ pub fn record(store: &Store) -> SessionWriter {
         WriteOptions { flush_every: Duration::from_millis(10), ..WriteOptions::default() };
     let writer = SessionWriter::begin(store, SessionSpec::default(), options).unwrap();
     let table = |name| bl_schemas::table(name).unwrap();
+    // All of it lies between the session's start and now.
+    std::thread::sleep(Duration::from_millis(500));
     let start = writer.anchor().ts(monotonic_ns()) - 400_000_000;
     let mut events = Rows::new(table("pipeline"));
     let (stage, frame) = (events.column("stage"), events.column("frame"));
