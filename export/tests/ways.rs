@@ -305,6 +305,10 @@ fn frames_are_the_same_whichever_way_they_are_told() {
     .unwrap();
     let start_ns = writer.anchor().ts(monotonic_ns()) + AHEAD_NS;
     record(&writer, start_ns);
+    // The page tells what began before the session's end.
+    while writer.anchor().ts(monotonic_ns()) < start_ns + CHUNKS * NS_PER_CHUNK {
+        std::thread::sleep(Duration::from_millis(20));
+    }
     let id = writer.finish().unwrap().id;
     let session = store.session(&id).unwrap();
 
