@@ -26,7 +26,9 @@ const IDLE_TURN: u64 = 4;
 
 /// Samples table `process`: the processes that worked most, and the one that records.
 ///
-/// Its rate is meant to be 1 Hz: a sample reads one file a process that works, and of those that idle one in four.
+/// Its rate is meant to be 1 Hz: a sample reads one file a process that works, and of those that idle one in four. Of 129
+/// processes on a busy machine that took 0.9 ms of processor time, not optimised (`examples/process_cost`); `sysinfo` 0.40 had
+/// taken 5.7 ms to refresh its processes on a machine of that kind.
 #[derive(Debug)]
 pub struct ProcessSource {
     root: PathBuf,
