@@ -36,7 +36,8 @@ mod tests;
 pub use feed::{Feed, FeedError};
 pub use options::{FeedOptions, Step};
 
-pub(crate) use aligner::{PairRow, StagePair};
+pub use aligner::PairRow;
+pub(crate) use aligner::StagePair;
 pub(crate) use catalog::Entry;
 pub(crate) use cells::Cells;
 pub(crate) use channels::{Series, key_of, series_json};

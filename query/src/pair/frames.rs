@@ -18,7 +18,7 @@ const ORDER: &str = "order";
 /// Frames in order of time. Each carries the number of its `stage_a` event's row.
 pub(super) enum Frames {
     /// By the one key that was named.
-    Given(PairArrays<u64>),
+    Given(Box<PairArrays<u64>>),
     /// Each as the events of its group prove.
     Best(Vec<Paired<u64>>),
 }

@@ -79,7 +79,7 @@ impl Pairing {
     /// Those that none to come precedes, in order of time, and of one instant in the order of the input.
     pub fn take(&mut self) -> Frames {
         match self {
-            Pairing::Given(pairer) => Frames::Given(pairer.take().into_arrays()),
+            Pairing::Given(pairer) => Frames::Given(Box::new(pairer.take().into_arrays())),
             Pairing::Best(groups) => {
                 let mut rows = groups.take_settled();
                 rows.sort_by_key(|row| row.pair.carry);

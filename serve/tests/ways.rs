@@ -17,12 +17,12 @@ use arrow_array::cast::AsArray;
 use arrow_array::types::{Float64Type, Int64Type};
 use arrow_array::{Array, RecordBatch};
 use bl_export::cx;
-use bl_export::live::{Feed, FeedOptions, PairRow, ms};
-use bl_export::prometheus::MetricOptions;
-use bl_export::web::{ServeOptions, Server};
 use bl_query::latency::{LatencyOptions, align};
 use bl_query::tables::SessionFilter;
 use bl_query::{Query, Settings};
+use bl_serve::live::{Feed, FeedOptions, PairRow};
+use bl_serve::prometheus::MetricOptions;
+use bl_serve::web::{Limits, ServeOptions, Server};
 use bl_store::clock::monotonic_ns;
 use bl_store::{Rows, Session, SessionSpec, SessionWriter, Store, WriteOptions};
 use serde_json::{Value, json};
@@ -219,6 +219,7 @@ fn page(feed: &Feed, session: &Session) -> Value {
         prometheus: None,
         token: None,
         allows_query: false,
+        limits: Limits::default(),
         metrics: MetricOptions { compat_names: false },
     };
     let server = runtime.block_on(Server::bind(feed.clone(), options)).unwrap();
@@ -227,7 +228,7 @@ fn page(feed: &Feed, session: &Session) -> Value {
     let served = runtime.spawn(server.run(async { stopped.await.unwrap_or(()) }));
     let body = get(address, &format!("/api/sessions/{}/latency?points=20000", session.id()));
     stop.send(()).unwrap();
-    runtime.block_on(served).unwrap().unwrap();
+    runtime.block_on(served).unwrap();
     serde_json::from_str(&body).unwrap()
 }
 
@@ -240,6 +241,11 @@ fn get(address: SocketAddr, path: &str) -> String {
     let (head, body) = text.split_once("\r\n\r\n").unwrap();
     assert!(head.contains(" 200 "), "{text}");
     body.to_string()
+}
+
+/// Milliseconds of a stamp, as the page has them.
+fn ms(ns: i64) -> f64 {
+    ns as f64 / 1e6
 }
 
 /// The same frames as that route writes them.
