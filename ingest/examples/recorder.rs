@@ -1,5 +1,6 @@
-//! What recording costs. `recorder board LINK` is a virtual board until it is ended; `recorder record LINK SECONDS` records it
-//! at default rates beside the host, into a folder that goes again, and says what each thread took.
+//! What recording costs. `recorder board LINK` is a virtual board until it is ended; `recorder record LINK SECONDS
+//! [FLUSH_MS SYNC_MS]` records it at default rates beside the host, into a folder that goes again, and says what each thread took;
+//! with `BL_ALERTS` in its environment it judges by the alerts that come along.
 //!
 //! Processor time and wake-ups are those of `/proc/self/task/*`: time to the nanosecond (`schedstat`), wake-ups as voluntary
 //! switches (`status`).
@@ -32,16 +33,26 @@ fn main() -> Result<(), Failure> {
             options.link = Some(link.into());
             Ok(emulate(options, &Stop::new()?, &mut std::io::stdout())?)
         }
-        ["record", link, seconds] => record(link, Duration::from_secs(seconds.parse()?)),
-        _ => Err("call it as recorder board LINK, or recorder record LINK SECONDS".into()),
+        ["record", link, seconds, rest @ ..] => {
+            let mut options = WriteOptions::default();
+            if let [flush_ms, sync_ms] = rest {
+                options.flush_every = Duration::from_millis(flush_ms.parse()?);
+                options.sync_every = Duration::from_millis(sync_ms.parse()?);
+            }
+            record(link, Duration::from_secs(seconds.parse()?), options)
+        }
+        _ => Err(
+            "call it as recorder board LINK, or recorder record LINK SECONDS [FLUSH_MS SYNC_MS]"
+                .into(),
+        ),
     }
 }
 
-fn record(link: &str, span: Duration) -> Result<(), Failure> {
+fn record(link: &str, span: Duration, options: WriteOptions) -> Result<(), Failure> {
     let folder = tempfile::tempdir()?;
     let spec = SessionSpec { node: "here".into(), ..SessionSpec::default() };
-    let (options, stop) = (WriteOptions::default(), Stop::new()?);
-    let recording = Recording::begin(&Store::new(folder.path()), spec, options, stop)?;
+    let store = Store::new(folder.path());
+    let recording = Recording::begin(&store, spec, options, Stop::new()?)?;
     if std::env::var_os("BL_ALERTS").is_some() {
         recording.start_alerts(with_shipped(&[])?)?;
     }
@@ -75,11 +86,11 @@ fn record(link: &str, span: Duration) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Threads by number and name.
-type Threads = BTreeMap<(u32, String), (u64, u64)>;
+/// What a thread has taken since it began: processor time in ns, and voluntary switches.
+type Taken = (u64, u64);
 
-/// Processor time in ns and voluntary switches of each thread.
-fn threads() -> Result<Threads, Failure> {
+/// What each thread has taken, by its id and name.
+fn threads() -> Result<BTreeMap<(u32, String), Taken>, Failure> {
     let mut threads = BTreeMap::new();
     for entry in std::fs::read_dir("/proc/self/task")? {
         let folder = entry?.path();

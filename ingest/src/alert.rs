@@ -17,7 +17,7 @@ mod watch;
 mod tests;
 
 pub use config::{AlertConfig, shipped, with_shipped};
-pub use judge::{Change, Raised};
+pub use judge::Raised;
 pub use rule::{Rule, RuleError};
 pub use sink::AlertSink;
 pub use watch::AlertWatch;

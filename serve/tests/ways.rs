@@ -243,9 +243,9 @@ fn get(address: SocketAddr, path: &str) -> String {
     body.to_string()
 }
 
-/// Milliseconds of a stamp, as the page has them.
+/// Milliseconds of a stamp, down to a microsecond, as the page has them.
 fn ms(ns: i64) -> f64 {
-    ns as f64 / 1e6
+    ns.div_euclid(1_000) as f64 / 1e3
 }
 
 /// The same frames as that route writes them.
