@@ -91,9 +91,17 @@ impl StatementLimits {
         let tokens = Tokenizer::new(&GenericDialect {}, sql).tokenize();
         let tokens =
             tokens.map_err(|e| QueryError::parse(DataFusionError::from(ParserError::from(e))))?;
-        let count = tokens.iter().filter(|t| !matches!(t, Token::Whitespace(_))).count();
-        if count > self.tokens {
-            return Err(too_much("words and signs", count, self.tokens));
+        let tokens = tokens.into_iter().filter(|t| !matches!(t, Token::Whitespace(_)));
+        let tokens: Vec<Token> = tokens.collect();
+        if tokens.len() > self.tokens {
+            return Err(too_much("words and signs", tokens.len(), self.tokens));
+        }
+        // Types have no place in the tree that is walked below.
+        let opens =
+            |pair: &&[Token]| matches!(pair, [Token::Word(_), Token::Lt]) && is_nesting(&pair[0]);
+        let nested = tokens.windows(2).filter(opens).count();
+        if nested > self.depth {
+            return Err(too_much("types within one another", nested, self.depth));
         }
         Ok(())
     }
@@ -118,6 +126,11 @@ impl StatementLimits {
         }
         Ok(())
     }
+}
+
+/// Whether a word begins a type that holds others.
+fn is_nesting(word: &Token) -> bool {
+    ["ARRAY", "MAP", "STRUCT"].iter().any(|name| word.to_string().eq_ignore_ascii_case(name))
 }
 
 fn too_much(what: &str, count: usize, most: usize) -> QueryError {

@@ -331,6 +331,8 @@ fn frames_are_the_same_whichever_way_they_are_told() {
 
     let page = page(&feed, &session);
     for (name, column) in as_json(&frames) {
+        // Read back as the page's is: numbers of equal text are equal, whatever the parser rounds.
+        let column: Value = serde_json::from_str(&column.to_string()).unwrap();
         assert_eq!(page[name], column, "{name} of the past page");
     }
     for (pipeline, is_of) in [("camera", true), ("bare", false)] {

@@ -21,7 +21,7 @@ async fn a_row_says_by_what_it_was_paired_and_how_sure_it_is() {
     let given = told("pair('in', 'out', relation => e, key => key_ns)");
     assert_eq!(rows(&query, &given).await, ["key_ns 1.0 1.0 300"]);
     let none = told("pair('in', 'end', relation => e)");
-    assert_eq!(rows(&query, &none).await, ["1.0 1.0 300"], "paired_by is null");
+    assert_eq!(rows(&query, &none).await, [" 1.0 1.0 300"], "paired_by is null");
     let named = told("pair('in', 'out', relation => e, key => arrow_cast(key_ns, 'Int32'))");
     let named = rows(&query, &named).await;
     assert!(named[0].contains("key_ns") && named[0].ends_with("1.0 1.0 300"), "{named:?}");

@@ -253,7 +253,8 @@ fn boards(rig: &Rig) {
         assert_eq!(*value, status["devices"][0][name], "{name}");
     }
     let known = ["model", "vendor_id", "product_id", "calibration_valid"].map(|name| &board[name]);
-    assert_eq!(known, [&json!("BENCHLAB ORIGINAL"), &json!(0xEE), &json!(0x10), &json!(true)]);
+    // Whether the calibration is valid cannot be told: what its checksum covers is not documented.
+    assert_eq!(known, [&json!("BENCHLAB ORIGINAL"), &json!(0xEE), &json!(0x10), &Value::Null]);
 }
 
 #[test]

@@ -201,10 +201,15 @@ fn statements(seed: u64, time: Duration) {
     while Instant::now() < end {
         let sql = statement(&mut dice);
         let answer = rig.sql(&sql);
+        // An address that is too long is refused before anybody sees it.
+        if [414, 431].contains(&answer.status) {
+            continue;
+        }
+        let begins: String = sql.chars().take(2_000).collect();
         // A fault of DataFusion is its own, as long as the server says so and goes on.
-        assert!([200, 400, 429, 500].contains(&answer.status), "{}: {sql}", answer.status);
+        assert!([200, 400, 429, 500].contains(&answer.status), "{}: {begins}", answer.status);
         let json = serde_json::from_str::<serde_json::Value>(&answer.body);
-        assert!(json.is_ok(), "{sql}: {}", answer.body);
+        assert!(json.is_ok(), "{begins}: {}", answer.body);
         count += 1;
         if count % 20 == 0 {
             rig.health();

@@ -169,10 +169,14 @@ impl State {
     fn cut_power(&mut self) {
         for file in &self.files {
             forget(&file.path, file.length.lock().unwrap().1);
-            match &file.durable {
-                None => std::fs::remove_file(&file.path).unwrap(),
-                Some(path) if *path != file.path => std::fs::rename(&file.path, path).unwrap(),
-                Some(_) => {}
+            let undone = match &file.durable {
+                None => std::fs::remove_file(&file.path),
+                Some(path) if *path != file.path => std::fs::rename(&file.path, path),
+                Some(_) => Ok(()),
+            };
+            // Another thread may be between an operation and its note of it: the file has its next name already.
+            if undone.as_ref().is_err_and(|e| e.kind() != ErrorKind::NotFound) {
+                undone.unwrap();
             }
         }
         for (path, kept) in self.removed.drain(..).filter(|(path, _)| !path.exists()) {
