@@ -1,6 +1,6 @@
 //! Answers as tables: one file a format, behind one small trait.
 //!
-//! A new format is a file that implements [`RowWriter`] and one line in [`FORMATS`].
+//! A new format is a file that implements `RowWriter`, and one line in [`FORMATS`].
 
 mod arrow;
 mod csv;
